@@ -18,7 +18,7 @@ from groundmore_ros.simulation.settings import EpisodeSettings
 from groundmore_ros.simulation.wording import REFERRING, TEMPLATES, TYPE_OF
 from groundmore_ros.simulation.world import Body
 
-__all__ = ["MOTION_TYPES", "Question", "QuestionType", "ask"]
+__all__ = ["MOTION_TYPES", "Question", "QuestionType", "ask", "reword"]
 
 QuestionType = Literal["Causal", "Sequential", "Counterfactual", "Descriptive", "Referring"]
 MOTION_TYPES: tuple[QuestionType, ...] = ("Causal", "Sequential", "Counterfactual", "Descriptive")
@@ -30,6 +30,7 @@ HEIGHT = (0.03, 0.08)  # m, likewise for drops and rises
 TILT = (np.deg2rad(25), np.deg2rad(60))  # rad, likewise for falling over
 LEAST_SPAN = 3  # frames
 SEEN_SHARE = 0.6  # of the span's frames in which the target must be seen
+PLACE_NAMED = 0.12  # how often an object that can be is named by its place
 # Share of the candidates kept that a trivial rule would get right; the others are all kept.
 EASY_KEPT = 0.5
 # Chance of each question after a type's first; contacts are rarer than motions, so without this the
@@ -186,19 +187,42 @@ def _full_name(body: Body) -> str:
 
 def _name(rng: Generator, k: int, facts: _Facts, *, plain: bool = False) -> str | None:
     """A phrase that only object k fits, or None where there is none."""
-    me, bodies = facts.bodies[k], facts.bodies
-    options: list[tuple[str, float]] = [(_full_name(me), 0.6)]
-    if sum(b.colour == me.colour for b in bodies) == 1:
-        options.append((f"the {me.colour} {rng.choice(['object', 'thing', 'one'])}", 0.25))
-    if sum(b.shape == me.shape for b in bodies) == 1:
-        options.append((f"the {me.shape}", 0.15))
-    if sum((b.colour, b.shape) == (me.colour, me.shape) for b in bodies) > 1:
+    looks = [(b.colour, b.shape) for b in facts.bodies]
+    if looks.count(looks[k]) > 1:
         return None
     place = None if plain else _place_name(k, facts)
-    if place:
-        options.append((place, 0.12))
+    if place and rng.random() < PLACE_NAMED:
+        return place
+    return _look_name(rng, k, looks)
+
+
+def _look_name(rng: Generator, k: int, looks: list[tuple[str, str]]) -> str:
+    """By colour and shape, or by one of them where that is enough."""
+    colour, shape = looks[k]
+    options: list[tuple[str, float]] = [(f"the {colour} {shape}", 0.6)]
+    if sum(c == colour for c, _ in looks) == 1:
+        options.append((f"the {colour} {rng.choice(['object', 'thing', 'one'])}", 0.25))
+    if sum(s == shape for _, s in looks) == 1:
+        options.append((f"the {shape}", 0.15))
     weights = np.array([w for _, w in options])
     return options[int(rng.choice(len(options), p=weights / weights.sum()))][0]
+
+
+def reword(
+    rng: Generator, predicate: str, named: list[int], looks: list[tuple[str, str]]
+) -> str:
+    """Another wording of a question, for training.
+
+    Args:
+        rng: decides template and name.
+        predicate: as in :class:`Question`.
+        named: likewise, numbered from 1.
+        looks: colour and shape of every object of the episode.
+    """
+    name = _look_name(rng, named[0] - 1, looks) if named else ""
+    templates = REFERRING if predicate == "referring" else TEMPLATES[predicate]
+    text = str(rng.choice(templates)).replace("{a}", name)
+    return text[0].upper() + text[1:]
 
 
 def _place_name(k: int, facts: _Facts) -> str | None:

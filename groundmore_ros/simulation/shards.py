@@ -52,21 +52,24 @@ def write_shards(
     """
     folder.mkdir(parents=True, exist_ok=True)
     runs = [seeds[i : i + SHARD_SIZE] for i in range(0, len(seeds), SHARD_SIZE)]
+    missing = [run for run in runs if not shard_path(folder, run[0]).exists()]
+    on_done(len(seeds) - sum(map(len, missing)))
+    if not missing:
+        return
     job = partial(_write_shard, folder, settings)
     # Rendering contexts do not survive a fork.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(job, run) for run in runs]):
+        for done in as_completed([pool.submit(job, run) for run in missing]):
             on_done(done.result())
 
 
 def _write_shard(folder: Path, settings: dict[str, Any], seeds: range) -> int:
     path = shard_path(folder, seeds[0])
-    if not path.exists():
-        episodes = [generate(seed, **settings) for seed in seeds]
-        temporary = path.with_suffix(".part")
-        with temporary.open("wb") as file:
-            np.savez(file, **_arrays(episodes))
-        temporary.rename(path)
+    episodes = [generate(seed, **settings) for seed in seeds]
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as file:
+        np.savez(file, **_arrays(episodes))
+    temporary.rename(path)
     return len(seeds)
 
 

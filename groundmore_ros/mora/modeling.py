@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MoRA's network: LLaVA's eyes and language model, SAM's mask decoder, and a head for time.
+
+MoRA: "Motion-Grounded Video Reasoning: Understanding and Perceiving Motion at Pixel Level" (CVPR
+2025); [SEG] follows LISA (CVPR 2024), spatiotemporal pooling follows Video-ChatGPT (ACL 2024).
+Shape legend: T frames, N patches, V CLIP's width, E the language model's width, L tokens, C SAM's
+channels, G the side of SAM's grid, K objects, D the width of object queries, S summary tokens.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPVisionModel, GenerationMixin, LlamaModel, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from groundmore_ros.mora.configuration import MoraConfig
+from groundmore_ros.mora.objects import (
+    FrameObjects,
+    ObjectQueries,
+    ObjectReasoner,
+    Reasoning,
+    track_features,
+)
+from groundmore_ros.mora.segmentation import Segmenter
+from groundmore_ros.mora.tracking import Tracks, link
+
+__all__ = ["Clip", "FrameFeatures", "MoraForCausalLM", "TemporalHead"]
+
+ABSENT_LOGIT = -20.0  # mask logit where the object is not there
+
+
+class FrameFeatures(NamedTuple):
+    """All that is kept of one frame; it depends on that frame alone.
+
+    Attributes:
+        patches: (N, V) CLIP features.
+        embedding: (C, G, G) SAM's image embedding.
+        objects: what was found in the frame, where the model looks for objects.
+    """
+
+    patches: Tensor
+    embedding: Tensor
+    objects: FrameObjects | None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        tensors = [self.patches, self.embedding, *(self.objects or ())]
+        return sum(t.element_size() * t.numel() for t in tensors)
+
+
+class Clip(NamedTuple):
+    """A clip's frames, compared: what the language model is given and answers are decoded from.
+
+    Attributes:
+        tokens: (1, L, E) visual tokens.
+        moments: (T, E) temporal tokens.
+        tracks: objects through the clip, or None.
+        reasoning: what is known of them, or None.
+    """
+
+    tokens: Tensor
+    moments: Tensor
+    tracks: Tracks | None
+    reasoning: Reasoning | None
+
+
+class TemporalHead(nn.Module):
+    """One logit a frame: a query from [LOC] against the frames' tokens, for any number of frames.
+
+    Additive attention of Bahdanau et al. (2015), without the softmax: events last several frames.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, hidden)
+        self.frame = nn.Linear(width, hidden)
+        self.out = nn.Sequential(nn.GELU(), nn.Linear(hidden, hidden), nn.GELU())
+        self.score = nn.Linear(hidden, 1)
+
+    def forward(self, loc: Tensor, frames: Tensor) -> Tensor:
+        """Hidden states of [LOC] (B, E) and the frames' tokens (B, T, E) to logits (B, T)."""
+        mixed = self.out(self.query(loc)[:, None] + self.frame(frames))
+        logits: Tensor = self.score(mixed)[..., 0]
+        return logits
+
+
+class MoraForCausalLM(PreTrainedModel, GenerationMixin):
+    """CLIP tower, projector, Llama, SAM and MoRA's heads, as the configuration says."""
+
+    config_class = MoraConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _no_split_modules = ["LlamaDecoderLayer", "CLIPEncoderLayer", "SamVisionLayer"]
+
+    def __init__(self, config: MoraConfig) -> None:
+        super().__init__(config)
+        width = config.text_config.hidden_size
+        channels = config.sam_config.prompt_encoder_config.hidden_size
+        self.vision_tower = CLIPVisionModel(config.vision_config)
+        self.projector = _projector(config.projector, config.vision_config.hidden_size, width)
+        self.language_model = LlamaModel(config.text_config)
+        self.lm_head = nn.Linear(width, config.text_config.vocab_size, bias=False)
+        self.segmenter = Segmenter(config)
+        self.text_hidden_fcs = nn.ModuleList(
+            [nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, channels))]
+        )
+        if config.temporal_head:
+            self.temporal_head = TemporalHead(width, config.temporal_hidden)
+        if config.object_queries:
+            self.object_queries = ObjectQueries(config)
+            self.object_reasoner = ObjectReasoner(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The language model's token embeddings."""
+        return self.language_model.embed_tokens
+
+    # --- frames ------------------------------------------------------------------------------------
+
+    def encode_frames(self, sam_pixels: Tensor, clip_pixels: Tensor) -> list[FrameFeatures]:
+        """Features of frames, each of that frame alone.
+
+        Args:
+            sam_pixels: (B, 3, S, S).
+            clip_pixels: (B, 3, W, W).
+        """
+        patches = self.patch_features(clip_pixels)
+        embedding = self.segmenter.encode(sam_pixels)
+        found = self.object_queries(embedding) if self.config.object_queries else None
+        return [
+            FrameFeatures(
+                patches[b],
+                embedding[b],
+                None if found is None else FrameObjects(*(field[b] for field in found)),
+            )
+            for b in range(len(patches))
+        ]
+
+    def patch_features(self, clip_pixels: Tensor) -> Tensor:
+        """CLIP's patch features (B, N, V) at the configured layer, without its class token."""
+        out = self.vision_tower(clip_pixels, output_hidden_states=True)
+        features: Tensor = out.hidden_states[self.config.select_layer][:, 1:]
+        return features
+
+    # --- clips -------------------------------------------------------------------------------------
+
+    def compare(self, frames: list[FrameFeatures]) -> Clip:
+        """Put a clip's frames together: pooled tokens, tracks, object tokens."""
+        patches = torch.stack([f.patches for f in frames])  # (T, N, V)
+        moments, tokens = self.pooled_tokens(patches)
+        tracks = reasoning = None
+        if self.config.object_queries:
+            tracks = link([f.objects for f in frames if f.objects], self.config.object_queries)
+            reasoning = self.object_reasoner(
+                tracks.queries[None],
+                track_features(tracks.boxes[None], tracks.scores[None], tracks.present[None]),
+                tracks.valid[None],
+                patches.mean(1)[None],
+            )
+            known = reasoning.tokens[0, tracks.valid]  # (K', S, E)
+            tokens = torch.cat([tokens, known.flatten(0, 1)])
+        return Clip(tokens[None], moments, tracks, reasoning)
+
+    def pooled_tokens(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Temporal tokens (T, E), and with the N spatial ones behind them (T + N, E), of (T, N, V)."""
+        moments = self.projector(patches.mean(-2))
+        spatial = self.projector(patches.mean(-3))
+        return moments, torch.cat([moments, spatial], dim=-2)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """The language model: ids or embeddings (B, L[, E]) to logits and last hidden states."""
+        kept = {k: kwargs[k] for k in ("cache_position",) if k in kwargs}
+        out = self.language_model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kept,
+        )
+        hidden = out.last_hidden_state  # (B, L, E)
+        return CausalLMOutputWithPast(
+            logits=self.lm_head(hidden),
+            past_key_values=out.past_key_values,
+            hidden_states=(hidden,),
+        )
+
+    # --- answers -----------------------------------------------------------------------------------
+
+    def seg_embedding(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., E) that predict [SEG] to embeddings (..., C)."""
+        embedding: Tensor = self.text_hidden_fcs[0](hidden)
+        return embedding
+
+    def point(self, seg: Tensor, keys: Tensor, valid: Tensor) -> Tensor:
+        """Logits (..., K) of the objects that [SEG] embeddings (..., C) mean, by keys (..., K, C)."""
+        likeness = (keys @ seg[..., None])[..., 0] / seg.shape[-1] ** 0.5
+        return likeness.masked_fill(~valid, -1e4)
+
+    def draw(
+        self, clip: Clip, frames: list[FrameFeatures], seg: Tensor, chosen: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """Mask logits (T, 4G, 4G) and predicted IoU (T,) of one object, all frames in one batch.
+
+        Args:
+            clip: of these frames.
+            frames: T of them.
+            seg: (C,) the [SEG] embedding: the prompt itself, where no object is chosen.
+            chosen: the track that is meant, where the model has object tokens.
+        """
+        embeddings = torch.stack([f.embedding for f in frames])  # (T, C, G, G)
+        if chosen is None or clip.tracks is None:
+            return self.segmenter.decode(embeddings, seg.expand(len(frames), 1, -1))
+        tracks = clip.tracks
+        places = self.segmenter.position_code(tracks.boxes[chosen, :, :2])
+        prompts = self.object_queries.prompts(places, tracks.queries[chosen])
+        masks, quality = self.segmenter.decode(embeddings, prompts)
+        there = tracks.present[chosen]
+        absent = torch.full_like(masks, ABSENT_LOGIT)
+        return torch.where(there[:, None, None], masks, absent), quality * there
+
+    def frame_logits(self, clip: Clip, loc: Tensor, chosen: int | None) -> Tensor:
+        """Logits (T,) of each frame being inside the event that [LOC]'s state (E,) means."""
+        moments = clip.moments
+        if chosen is not None and clip.reasoning is not None:
+            moments = moments + clip.reasoning.moments[0, chosen]
+        logits: Tensor = self.temporal_head(loc[None], moments[None])[0]
+        return logits
+
+
+def _projector(kind: str, before: int, after: int) -> nn.Module:
+    if kind == "linear":
+        return nn.Linear(before, after)
+    return nn.Sequential(nn.Linear(before, after), nn.GELU(), nn.Linear(after, after))
+
+

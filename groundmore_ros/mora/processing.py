@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames to model inputs, and mask logits back to frames.
+
+Shape legend: H, W the frame's size, S SAM's square side, V CLIP's square side, M the logits' side.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from groundmore_ros.errors import BadFrameError
+from groundmore_ros.mora.configuration import MoraConfig
+
+__all__ = ["FrameInputs", "FrameProcessor"]
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+SAM_MEAN, SAM_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+class FrameInputs(NamedTuple):
+    """One frame as the network's two eyes see it."""
+
+    sam: Tensor  # (3, S, S) float32
+    clip: Tensor  # (3, V, V) float32
+
+
+class FrameProcessor:
+    """Resizes and normalises frames as LISA does: SAM pads, CLIP crops the centre (or pads)."""
+
+    def __init__(self, config: MoraConfig) -> None:
+        self.side = config.image_size
+        self.clip_side = int(config.vision_config.image_size)
+        self.crop = config.clip_crop == "center"
+
+    def __call__(self, frame: NDArray[np.uint8]) -> FrameInputs:
+        """Prepare a frame (H, W, 3) uint8 RGB.
+
+        Raises:
+            BadFrameError: another shape or type, or an empty frame.
+        """
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
+            raise BadFrameError(
+                f"frame is {frame.dtype} {frame.shape}; expected uint8 (height, width, 3)"
+            )
+        image = Image.fromarray(frame)
+        return FrameInputs(self._for_sam(image), self._for_clip(image))
+
+    def scaled(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a frame inside SAM's square."""
+        scale = self.side / max(height, width)
+        return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+    def _for_sam(self, image: Image.Image) -> Tensor:
+        height, width = self.scaled(image.height, image.width)
+        small = image.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.asarray(small, np.float32)).permute(2, 0, 1)
+        pixels = (pixels - torch.tensor(SAM_MEAN)[:, None, None]) / torch.tensor(SAM_STD)[
+            :, None, None
+        ]
+        return functional.pad(pixels, (0, self.side - width, 0, self.side - height))
+
+    def _for_clip(self, image: Image.Image) -> Tensor:
+        side = self.clip_side
+        if self.crop:
+            scale = side / min(image.width, image.height)
+            size = (max(side, int(image.width * scale)), max(side, int(image.height * scale)))
+            resized = image.resize(size, Image.Resampling.BICUBIC)
+            left, top = (size[0] - side) // 2, (size[1] - side) // 2
+            square = resized.crop((left, top, left + side, top + side))
+        else:
+            scale = side / max(image.width, image.height)
+            size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+            square = Image.new("RGB", (side, side), tuple(int(255 * m) for m in CLIP_MEAN))
+            square.paste(image.resize(size, Image.Resampling.BICUBIC), (0, 0))
+        pixels = torch.from_numpy(np.asarray(square, np.float32) / 255).permute(2, 0, 1)
+        mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
+        return (pixels - mean[:, None, None]) / std[:, None, None]
+
+    def to_frame(self, logits: Tensor, height: int, width: int) -> Tensor:
+        """Mask logits (T, M, M) of the square to frames (T, H, W): enlarge, crop, resize."""
+        inner = self.scaled(height, width)
+        square = functional.interpolate(
+            logits[:, None].float(), (self.side, self.side), mode="bilinear", align_corners=False
+        )
+        cropped = square[..., : inner[0], : inner[1]]
+        return functional.interpolate(
+            cropped, (height, width), mode="bilinear", align_corners=False
+        )[:, 0]

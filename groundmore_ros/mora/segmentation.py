@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SAM's parts, composed: image encoder, prompt embedding, mask decoder.
+
+Shape legend: B frames, C channels, S side of the square picture, G = S / patch_size.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder, SamVisionEncoder
+
+from groundmore_ros.mora.configuration import MoraConfig
+from groundmore_ros.mora.image_encoder import ConvImageEncoder
+
+__all__ = ["Segmenter"]
+
+
+class Segmenter(nn.Module):
+    """Encodes pictures, and draws the masks that prompts ask for."""
+
+    def __init__(self, config: MoraConfig) -> None:
+        super().__init__()
+        sam = config.sam_config
+        self.convolutional = config.image_encoder == "conv"
+        self.image_encoder: nn.Module = (
+            ConvImageEncoder(config.conv_widths, sam.prompt_encoder_config.hidden_size)
+            if self.convolutional
+            else SamVisionEncoder(sam.vision_config)
+        )
+        self.prompt_encoder = SamPromptEncoder(sam)
+        self.mask_decoder = SamMaskDecoder(sam.mask_decoder_config)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Pictures (B, 3, S, S), normalised, to embeddings (B, C, G, G)."""
+        if self.convolutional:
+            embedding: Tensor = self.image_encoder(pixels)
+            return embedding
+        encoded: Tensor = self.image_encoder(pixels).last_hidden_state
+        return encoded
+
+    def position_code(self, points: Tensor) -> Tensor:
+        """SAM's positional encoding (..., C) of points (..., 2), x and y as shares of the side."""
+        code: Tensor = self.prompt_encoder.shared_embedding(points)
+        return code
+
+    def grid_code(self, side: int, like: Tensor) -> Tensor:
+        """Positional encoding (1, C, G, G) of an embedding's cells."""
+        steps = (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) / side
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        return self.position_code(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None].to(like.dtype)
+
+    def decode(self, embeddings: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks that prompts (B, P, C) ask for, P tokens a frame, in embeddings (B, C, G, G).
+
+        Returns:
+            mask logits (B, 4 G, 4 G) of the square picture, and predicted IoU (B,).
+        """
+        batch, _, side, _ = embeddings.shape
+        dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        masks, quality = self.mask_decoder(
+            image_embeddings=embeddings,
+            image_positional_embeddings=self.grid_code(side, embeddings).expand(batch, -1, -1, -1),
+            sparse_prompt_embeddings=prompts[:, None].to(embeddings.dtype),
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+        return masks[:, 0, 0], quality[:, 0, 0]

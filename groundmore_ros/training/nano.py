@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipe ``nano``: from nothing to a small MoRA, on a CPU, in stages that each resume."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from groundmore_ros.errors import GroundmoreError
+from groundmore_ros.mora.configuration import MoraConfig
+from groundmore_ros.mora.modeling import MoraForCausalLM
+from groundmore_ros.mora.tokenization import MoraTokenizer
+from groundmore_ros.simulation.settings import TEST_SEEDS
+from groundmore_ros.simulation.shards import write_shards
+from groundmore_ros.simulation.wording import REFERRING, TEMPLATES
+from groundmore_ros.simulation.world import COLOURS, SHAPES
+from groundmore_ros.training.cache import CachedEpisode, cache_shards, load_cache
+from groundmore_ros.training.data import frame_samples, shard_files
+from groundmore_ros.training.perception import Perception, PerceptionBatch, collate
+from groundmore_ros.training.reasoning import Reasoner, ReasoningBatch, collate_reasoning
+from groundmore_ros.training.trainer import Schedule, fit
+
+__all__ = ["NanoTraining", "load_recipe"]
+
+POOL = 20  # shards held in memory while perception trains
+STEPS_A_POOL = 200
+
+
+def load_recipe(name: str) -> dict[str, Any]:
+    """A recipe by name, or from a YAML file.
+
+    Raises:
+        GroundmoreError: there is no such recipe, or it would train on test seeds.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        folder = resources.files("groundmore_ros.training") / "recipes"
+        path = Path(str(folder / f"{name}.yaml"))
+        known = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
+        if not path.is_file():
+            raise GroundmoreError(f"no recipe {name!r}; there are: {', '.join(known)}")
+    recipe: dict[str, Any] = yaml.safe_load(path.read_text())
+    for part in ("seeds", "validation"):
+        first, last = recipe["data"][part]
+        if last > TEST_SEEDS.start:
+            raise GroundmoreError(f"{part} is {first} to {last}; seeds from 2,000,000 are for tests")
+    return recipe
+
+
+@dataclass
+class Progress:
+    """What a run tells while it goes on; the command line draws it."""
+
+    stage: Callable[[str, int], None] = lambda name, total: None
+    step: Callable[[int, dict[str, float]], None] = lambda done, figures: None
+    stop: Callable[[], bool] = lambda: False
+
+
+class NanoTraining:
+    """All stages of a run in one folder; what is there already is not done again."""
+
+    def __init__(self, recipe: dict[str, Any], out: Path, progress: Progress | None = None) -> None:
+        self.recipe = recipe
+        self.out = out
+        self.progress = progress or Progress()
+        self.data = out / "data"
+        self.model_folder = out / "model"
+        self.model_folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> bool:
+        """Go through the stages; false where the run was asked to stop."""
+        self.simulate()
+        tokenizer = self.tokenizer()
+        torch.manual_seed(0)
+        config = MoraConfig(**self._model_settings(len(tokenizer)))
+        model = MoraForCausalLM(config)
+        if not self.see(model):
+            return False
+        self.remember(model)
+        if not self.reason(model, tokenizer):
+            return False
+        model.eval().save_pretrained(self.model_folder)
+        return True
+
+    def _model_settings(self, vocabulary: int) -> dict[str, Any]:
+        settings = dict(self.recipe["model"])
+        settings["text_config"] = settings["text_config"] | {"vocab_size": vocabulary}
+        return settings
+
+    # --- stages ------------------------------------------------------------------------------------
+
+    def simulate(self) -> None:
+        """Generate the episodes."""
+        ranges = [range(*self.recipe["data"][part]) for part in ("seeds", "validation")]
+        self.progress.stage("simulate", sum(map(len, ranges)))
+        done = 0
+
+        def count(episodes: int) -> None:
+            nonlocal done
+            done += episodes
+            self.progress.step(done, {})
+
+        for seeds in ranges:
+            settings = self.recipe["data"]["settings"]
+            write_shards(self.data, seeds, settings, os.cpu_count() or 1, count)
+
+    def tokenizer(self) -> MoraTokenizer:
+        """The vocabulary, learned from the wordings."""
+        path = self.model_folder / "tokenizer.json"
+        if not path.exists():
+            tokenizer = MoraTokenizer.train(_all_texts(), self.recipe["vocabulary"])
+            tokenizer.save(self.model_folder)
+        return MoraTokenizer.load(self.model_folder)
+
+    def see(self, model: MoraForCausalLM) -> bool:
+        """Train image encoder, object queries and mask decoder."""
+        settings = dict(self.recipe["perception"])
+        drawn, frames = settings.pop("drawn"), settings.pop("frames")
+        schedule = Schedule(**settings)
+        module = _SeeStep(
+            Perception(model.config, model.segmenter, model.object_queries), drawn
+        ).train()
+        module.to(memory_format=torch.channels_last)
+        self.progress.stage("see", schedule.steps)
+        batches = _PooledFrames(self._shards("seeds"), schedule.batch, frames, model.config.image_size)
+        return fit(
+            module,
+            batches.at,
+            schedule,
+            self.out / "perception.pt",
+            log=self._log("perception"),
+            on_step=self.progress.step,
+            stop=self.progress.stop,
+        )
+
+    def remember(self, model: MoraForCausalLM) -> None:
+        """Run the trained perception over all episodes."""
+        (self.out / "cache").mkdir(exist_ok=True)
+        jobs = [(s, self._cached(s)) for s in self._shards("validation") + self._shards("seeds")]
+        self.progress.stage("remember", len(jobs))
+        model.save_pretrained(self.out / "seeing")
+        workers = os.cpu_count() or 1
+        cache_shards(self.out / "seeing", jobs, workers, lambda n: self.progress.step(n, {}))
+
+    def reason(self, model: MoraForCausalLM, tokenizer: MoraTokenizer) -> bool:
+        """Train everything else on what was seen."""
+        settings = dict(self.recipe["reasoning"])
+        questions = settings.pop("questions")
+        schedule = Schedule(**settings)
+        for part in (model.segmenter, model.object_queries):
+            part.requires_grad_(False)
+        module = Reasoner(model, tokenizer).train()
+        self.progress.stage("reason", schedule.steps)
+        train = load_cache([self._cached(s) for s in self._shards("seeds")])
+        held_out = load_cache([self._cached(s) for s in self._shards("validation")])
+        config = model.config
+        templates = (config.conversation, config.answer_template, config.nothing_template)
+
+        def batch_at(step: int) -> ReasoningBatch:
+            rng = np.random.default_rng([1, step])
+            chosen = [train[i] for i in rng.integers(len(train), size=schedule.batch)]
+            return collate_reasoning(
+                chosen, tokenizer, templates, rng, most=questions, fresh_words=True
+            )
+
+        def evaluate() -> dict[str, float]:
+            return validate(module, held_out, tokenizer, templates)
+
+        return fit(
+            module,
+            batch_at,
+            schedule,
+            self.out / "reasoning.pt",
+            log=self._log("reasoning"),
+            evaluate=evaluate,
+            on_step=self.progress.step,
+            stop=self.progress.stop,
+        )
+
+    # --- files -------------------------------------------------------------------------------------
+
+    def _shards(self, part: str) -> list[Path]:
+        first, last = self.recipe["data"][part]
+        return [f for f in shard_files(self.data) if first <= int(f.stem.split("-")[1]) < last]
+
+    def _cached(self, shard: Path) -> Path:
+        return self.out / "cache" / f"{shard.stem}.pt"
+
+    def _log(self, name: str) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.out / "logs" / name))
+
+
+class _SeeStep(torch.nn.Module):
+    """Perception with its number of drawn masks, as the training loop calls modules."""
+
+    def __init__(self, perception: Perception, drawn: int) -> None:
+        super().__init__()
+        self.perception, self.drawn = perception, drawn
+
+    def forward(self, batch: PerceptionBatch) -> Any:
+        return self.perception(batch, self.drawn)
+
+
+class _PooledFrames:
+    """Batches of frames by step: a pool of shards is drawn anew every so many steps."""
+
+    def __init__(self, shards: list[Path], batch: int, frames: int, side: int) -> None:
+        self.shards, self.batch, self.frames, self.side = shards, batch, frames, side
+        self.pool = -1
+        self.samples: Iterator[Any] = iter(())
+
+    def at(self, step: int) -> PerceptionBatch:
+        pool = step // STEPS_A_POOL
+        if pool != self.pool:
+            self.pool = pool
+            rng = np.random.default_rng([0, pool])
+            order = rng.permutation(len(self.shards))[:POOL]
+            self.samples = frame_samples([self.shards[i] for i in order], rng, self.frames)
+        samples = list(itertools.islice(self.samples, self.batch))
+        batch = collate(samples, self.side, np.random.default_rng([2, step]))
+        pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
+        return batch._replace(pixels=pixels)
+
+
+@torch.inference_mode()
+def validate(
+    module: Reasoner,
+    episodes: list[CachedEpisode],
+    tokenizer: MoraTokenizer,
+    templates: tuple[str, str, str],
+) -> dict[str, float]:
+    """Quick figures on held-out episodes: the early pointer by type, and frames with the truth given.
+
+    The early pointer reads the state before the answer's first word, so nothing of the answer is
+    given away; the time figure is given the right object.
+    """
+    right: dict[str, list[float]] = {}
+    overlaps: list[float] = []
+    rng = np.random.default_rng(0)
+    for start in range(0, len(episodes), 16):
+        batch = collate_reasoning(
+            episodes[start : start + 16], tokenizer, templates, rng, most=99, fresh_words=False
+        )
+        hidden, moments, reasoning = module.run(batch)
+        asked = batch.asked
+        for i in (asked.track >= 0).nonzero()[:, 0].tolist():
+            b, track = int(asked.episode[i]), int(asked.track[i])
+            early = module.early(hidden[b, asked.first[i]])
+            pointed = module.model.point(early, reasoning.keys[b], batch.valid[b])
+            hit = float(int(pointed.argmax()) == track)
+            right.setdefault(asked.types[i], []).append(hit)
+            frames = moments[b] + reasoning.moments[b, track]
+            logits = module.model.temporal_head(hidden[b, asked.loc[i]][None], frames[None])[0]
+            inside, truth = logits > 0, asked.inside[i] > 0
+            overlaps.append(float((inside & truth).sum() / (inside | truth).sum().clamp(min=1)))
+    figures = {f"right/{k}": float(np.mean(v)) for k, v in right.items()}
+    motion = [v for k, vs in right.items() if k != "Referring" for v in vs]
+    return figures | {"right/motion": float(np.mean(motion)), "overlap": float(np.mean(overlaps))}
+
+
+def _all_texts() -> list[str]:
+    names = [f"the {c} {s}" for c in COLOURS for s in (*SHAPES, "object", "thing", "one")]
+    names += [f"the {s}" for s in SHAPES]
+    names += [f"the object that is {side} at the start" for side in ("leftmost", "rightmost")]
+    templates = [t for group in TEMPLATES.values() for t in group] + list(REFERRING)
+    texts = [t.replace("{a}", names[i % len(names)]) for i, t in enumerate(templates * 4)]
+    answers = [f"The {n.removeprefix('the ')}." for n in names] + ["Nothing."]
+    return texts + names + [n[0].upper() + n[1:] for n in names] + answers * 3
