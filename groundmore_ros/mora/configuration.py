@@ -10,7 +10,7 @@ from groundmore_ros.errors import ModelError
 __all__ = ["MoraConfig"]
 
 _CHOICES = {
-    "pooling": ("spatiotemporal", "frame"),
+    "pooling": ("spatiotemporal",),
     "image_encoder": ("sam", "conv"),
     "projector": ("linear", "mlp"),
     "clip_crop": ("center", "pad"),
@@ -25,8 +25,7 @@ class MoraConfig(PretrainedConfig):
         text_config: the Llama language model.
         vision_config: the CLIP vision tower.
         sam_config: SAM: image encoder, prompt encoder and mask decoder.
-        pooling: ``spatiotemporal`` (MoRA: T temporal and N spatial tokens, one pass a clip) or
-            ``frame`` (LISA: every frame alone).
+        pooling: ``spatiotemporal`` (MoRA: T temporal and N spatial tokens, one pass a clip).
         image_encoder: ``sam`` (SAM's ViT) or ``conv`` (a small convolutional encoder).
         conv_widths: channels of the convolutional encoder at strides 2, 4, 8 and 16.
         projector: from CLIP features to the language model: ``linear`` or ``mlp``.

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model names to folders."""
+
+from pathlib import Path
+
+from groundmore_ros.errors import ModelError
+from groundmore_ros.resources import find_resource
+
+__all__ = ["resolve_model"]
+
+
+def resolve_model(name: str) -> Path:
+    """The local folder of a model: a path, a shipped model, or the hub's cache; nothing is fetched.
+
+    Raises:
+        ModelError: it is nowhere on this machine.
+    """
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return path
+    if name and not path.is_absolute():
+        shipped = find_resource(f"models/{name}")
+        if shipped is not None and (shipped / "config.json").is_file():
+            return shipped
+        cached = _cached(name)
+        if cached is not None:
+            return cached
+    raise ModelError(
+        f"no model {name!r} on this machine: expected a folder with config.json, the name of a "
+        "shipped model (mora-nano), or a model in the local hub cache"
+    )
+
+
+def _cached(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError, OSError):
+        return None

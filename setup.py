@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python package for pip. Versions are ranges: a robot brings its own torch.
+
+The exact versions that are tested stand in requirements/.
+"""
+
+from setuptools import find_packages, setup
+
+SHIPPED = ("config", "launch", "models", "msg", "samples")
+
+setup(
+    packages=[
+        *find_packages(include=["groundmore_ros", "groundmore_ros.*"]),
+        *(f"groundmore_ros.{folder}" for folder in SHIPPED),
+    ],
+    package_dir={f"groundmore_ros.{folder}": folder for folder in SHIPPED},
+    package_data={
+        "groundmore_ros": ["py.typed"],
+        "groundmore_ros.training": ["recipes/*.yaml"],
+        **{f"groundmore_ros.{folder}": ["*", "*/*"] for folder in SHIPPED},
+    },
+    install_requires=[
+        "av>=12",
+        "huggingface_hub>=1.0",
+        "numpy>=1.26",
+        "pillow>=10",
+        "pyyaml>=6",
+        "rich>=13",
+        "rosbags>=0.10.10",
+        "safetensors>=0.4",
+        "scipy>=1.11",
+        "tokenizers>=0.21",
+        "torch>=2.4",
+        "transformers>=5,<6",
+        "typer>=0.15",
+    ],
+    extras_require={
+        "ros": [
+            "ros-rclpy[fastrtps]",
+            "ros-diagnostic-msgs",
+            "ros-lifecycle-msgs",
+            "ros-sensor-msgs",
+            "ros-std-msgs",
+        ],
+        "gpu": ["accelerate>=1.0"],
+        "train": ["tensorboard>=2.16"],
+        "export": ["onnx>=1.16", "onnxruntime>=1.18"],
+        "sim": ["mujoco>=3.3"],
+        "ray": ["ray>=2.10"],
+        "dev": ["hypothesis>=6", "mypy>=1.10", "pytest>=8", "ruff>=0.8", "types-PyYAML"],
+    },
+    entry_points={"console_scripts": ["groundmore=groundmore_ros.cli:main"]},
+)
