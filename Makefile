@@ -10,12 +10,14 @@ RUN := $(VENV)/bin/python
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 export ROS_DOMAIN_ID ?= 87
 export HF_HUB_OFFLINE := 1
+# setuptools warns of every editable installation.
+export PYTHONWARNINGS := ignore::UserWarning
 
-.PHONY: help setup demo test lint format bench clean samples
+.PHONY: help setup demo test lint format bench clean sample-bags
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: $(VENV)/.built ## make .venv, install pinned packages, build the ROS package
 
@@ -28,7 +30,7 @@ $(VENV)/.installed: requirements/ros-$(WHEELS).txt requirements/constraints.txt 
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed CMakeLists.txt package.xml $(wildcard msg/*.msg) scripts/build.sh \
-  scripts/prepare_prefix.py scripts/mora_node.in $(shell find groundmore_ros config launch models samples -type d)
+  scripts/prepare_prefix.py scripts/executable.py.in $(shell find groundmore_ros config launch models samples -type d)
 	sh scripts/build.sh $(VENV)
 	@touch $@
 
@@ -49,7 +51,7 @@ format: setup ## let ruff format the code
 bench: setup ## measure the node on this machine
 	$(RUN) -m groundmore_ros bench node
 
-samples: setup ## write the sample bags anew
+sample-bags: setup ## write the sample bags anew
 	$(RUN) -m groundmore_ros simulate samples --samples
 
 clean: ## remove all that was built

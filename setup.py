@@ -4,9 +4,12 @@
 The exact versions that are tested stand in requirements/.
 """
 
+import sys
+
 from setuptools import find_packages, setup
 
-SHIPPED = ("config", "launch", "models", "msg", "samples")
+# Folders that a wheel carries inside the Python package; a checkout finds them beside it.
+SHIPPED = ("config", "launch", "models", "msg", "samples") if "bdist_wheel" in sys.argv else ()
 
 setup(
     packages=[

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facade: frames and a question in, an answer out."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,18 +16,25 @@ from groundmore_ros.mora.answer import Answer, AnsweredObject, Status, find_span
 from groundmore_ros.mora.conversation import build_prompt
 from groundmore_ros.mora.modeling import Clip, FrameFeatures, MoraForCausalLM
 from groundmore_ros.mora.processing import FrameProcessor
+from groundmore_ros.mora.question import check_question
 from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
 from groundmore_ros.mora.zoo import resolve_model
 
-__all__ = ["MAX_QUESTION", "EncodedFrame", "Mora", "check_question"]
+__all__ = ["EncodedFrame", "Mora"]
 
-MAX_QUESTION = 1000  # characters
 _DTYPES = {
     "auto": "auto",
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+
+class Timing(Protocol):
+    """Takes note of where the time went, s."""
+
+    reason: float
+    decode: float
 
 
 class EncodedFrame(NamedTuple):
@@ -48,22 +56,6 @@ class _Said(NamedTuple):
     ids: list[int]
     states: Tensor
     log_chances: Tensor
-
-
-def check_question(question: str) -> str:
-    """The question as it is asked: printable, its white space made single.
-
-    Raises:
-        BadQuestionError: it is empty or too long.
-    """
-    text = " ".join("".join(c if c.isprintable() else " " for c in question).split())
-    if not text:
-        raise BadQuestionError("the question is empty")
-    if len(text) > MAX_QUESTION:
-        raise BadQuestionError(
-            f"the question has {len(text)} characters; expected at most {MAX_QUESTION}"
-        )
-    return text
 
 
 class Mora:
@@ -155,15 +147,43 @@ class Mora:
 
     @torch.inference_mode()
     def answer_features(
-        self, features: Sequence[EncodedFrame], stamps: Sequence[float], question: str
+        self,
+        features: Sequence[EncodedFrame],
+        stamps: Sequence[float],
+        question: str,
+        *,
+        timing: Timing | None = None,
     ) -> Answer:
-        """The same answer as :meth:`answer`, from frames that were encoded before."""
+        """The same answer as :meth:`answer`, from frames that were encoded before.
+
+        Args:
+            features: T, from :meth:`encode`.
+            stamps: T, s, rising.
+            question: as a person would ask it.
+            timing: where the seconds spent reasoning and decoding are noted.
+        """
         text = check_question(question)
         times = _check_clip(features, stamps)
         size = (features[0].height, features[0].width)
         frames = [f.features for f in features]
+        began = time.perf_counter()
         clip = self.model.compare(frames)
         said = self._say(clip, text)
+        reasoned = time.perf_counter()
+        answer = self._decode(clip, frames, said, times, size)
+        if timing is not None:
+            timing.reason = reasoned - began
+            timing.decode = time.perf_counter() - reasoned
+        return answer
+
+    def _decode(
+        self,
+        clip: Clip,
+        frames: list[FrameFeatures],
+        said: _Said,
+        times: NDArray[np.float64],
+        size: tuple[int, int],
+    ) -> Answer:
         spoken = self.tokenizer.decode(said.ids)
         objects = [
             self._object(clip, frames, said, at, times, size)

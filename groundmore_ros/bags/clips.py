@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips of a source: one that ends at a time, or consecutive windows."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundmore_ros.bags.sampling import SlotSampler, Verdict, evenly
+from groundmore_ros.bags.sources import Source
+from groundmore_ros.errors import BadFrameError, SourceError
+
+__all__ = ["SampledClip", "SampledFrame", "clip_at", "consecutive_clips", "sampled_frames"]
+
+
+@dataclass(frozen=True)
+class SampledFrame:
+    """A kept frame: stamp in ns, camera frame, picture (H, W, 3) uint8 RGB."""
+
+    stamp: int
+    frame_id: str
+    picture: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SampledClip:
+    """Frames of one window, in stamp order; ``broken`` frames could not be decoded."""
+
+    frames: list[SampledFrame]
+    broken: int = 0
+
+
+def sampled_frames(source: Source, rate: float) -> Iterator[SampledFrame | BadFrameError]:
+    """The frames that sampling keeps; one that cannot be decoded comes as its error."""
+    sampler = SlotSampler(rate)
+    for frame in source.frames():
+        verdict = sampler.judge(frame.stamp)
+        if verdict in (Verdict.TAKEN, Verdict.JUMPED_BACK):
+            try:
+                yield SampledFrame(frame.stamp, frame.frame_id, frame.decode())
+            except BadFrameError as error:
+                yield error
+
+
+def clip_at(source: Source, at: float, *, window: float, rate: float, most: int) -> SampledClip:
+    """The clip that ends at a time.
+
+    Args:
+        source: is read from its beginning, as the sampling rule wants, up to that time.
+        at: s, a stamp of the source, or an offset from its first frame.
+        window: s.
+        rate: Hz, of the sampling.
+        most: frames, taken evenly.
+
+    Raises:
+        SourceError: no frame lies there.
+    """
+    held: deque[SampledFrame] = deque()
+    broken = 0
+    first = end = None
+    for frame in sampled_frames(source, rate):
+        if isinstance(frame, BadFrameError):
+            broken += 1
+            continue
+        if first is None or end is None:
+            first = frame.stamp
+            end = _end(at, first)
+        if frame.stamp > end:
+            break
+        held.append(frame)
+        while held[0].stamp < frame.stamp - round(window * 1e9):
+            held.popleft()
+    if first is None or end is None:
+        raise SourceError(f"the source has no frames that can be read ({broken} broken)")
+    kept = [f for f in held if f.stamp >= end - round(window * 1e9)]
+    if not kept:
+        raise SourceError(f"no frames in the {window:g} s before {at:g} s")
+    return SampledClip([kept[i] for i in evenly(len(kept), most)], broken)
+
+
+def _end(at: float, first: int) -> int:
+    """Nanoseconds of a time that is a stamp, or an offset where it lies before the first stamp."""
+    stamp = round(at * 1e9)
+    return stamp if stamp >= first else first + stamp
+
+
+def consecutive_clips(
+    source: Source, *, window: float, rate: float, most: int
+) -> Iterator[SampledClip]:
+    """Windows one after the other; a frame on the border belongs to the earlier one."""
+    held: list[SampledFrame] = []
+    broken = 0
+    end: int | None = None
+    length = round(window * 1e9)
+    for frame in sampled_frames(source, rate):
+        if isinstance(frame, BadFrameError):
+            broken += 1
+            continue
+        if end is None:
+            end = frame.stamp + length
+        if held and (frame.stamp > end or frame.stamp < held[-1].stamp):
+            yield SampledClip([held[i] for i in evenly(len(held), most)], broken)
+            jumped = frame.stamp < held[-1].stamp
+            held, broken = [], 0
+            steps = max(1, -(-(frame.stamp - end) // length))
+            end = frame.stamp + length if jumped else end + steps * length
+        held.append(frame)
+    if held:
+        yield SampledClip([held[i] for i in evenly(len(held), most)], broken)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results as plain message fields: one description that the node publishes and bags hold.
+
+Times are nanoseconds, as in message stamps.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundmore_ros import run_lengths
+from groundmore_ros.mora.answer import Answer, AnsweredObject, Span, Status
+
+__all__ = ["Latencies", "Result", "answer_fields", "event_fields", "mask_fields", "time_fields"]
+
+Fields = dict[str, Any]
+
+
+@dataclass
+class Latencies:
+    """Where the time went, s."""
+
+    queue: float = 0.0
+    encode: float = 0.0
+    reason: float = 0.0
+    decode: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """A question with what became of it.
+
+    Attributes:
+        question_id, question, camera, model: as in the message MotionAnswer.
+        status: likewise.
+        answer: None where there is none.
+        stamps: ns, of the clip's frames.
+        frame_id: of the clip's last frame.
+        error: why there is no answer.
+        latencies: s.
+    """
+
+    question_id: str
+    question: str
+    camera: str
+    model: str
+    status: Status
+    answer: Answer | None = None
+    stamps: tuple[int, ...] = ()
+    frame_id: str = ""
+    error: str = ""
+    latencies: Latencies = field(default_factory=Latencies)
+
+
+def time_fields(stamp: int) -> Fields:
+    """``builtin_interfaces/Time`` of nanoseconds."""
+    return {"sec": stamp // 10**9, "nanosec": stamp % 10**9}
+
+
+def _header(stamp: int, frame_id: str) -> Fields:
+    return {"stamp": time_fields(stamp), "frame_id": frame_id}
+
+
+def mask_fields(result: Result) -> Iterator[Fields]:
+    """``groundmore/MotionMask`` for each frame and object, in stamp order."""
+    if result.answer is None:
+        return
+    objects = result.answer.objects
+    for t, stamp in enumerate(result.stamps):
+        for k, found in enumerate(objects):
+            last = t == len(result.stamps) - 1 and k == len(objects) - 1
+            yield _mask(result, stamp, t, k, found, last)
+
+
+def _mask(
+    result: Result, stamp: int, t: int, k: int, found: AnsweredObject, last: bool
+) -> Fields:
+    mask: NDArray[np.bool_] = found.mask_logits[t] > 0
+    left, top, width, height = run_lengths.bounding_box(mask)
+    return {
+        "header": _header(stamp, result.frame_id),
+        "question_id": result.question_id,
+        "camera": result.camera,
+        "object": k,
+        "height": mask.shape[0],
+        "width": mask.shape[1],
+        "counts": run_lengths.encode(mask),
+        "active": bool(found.active[t]),
+        "bbox": {
+            "x_offset": left,
+            "y_offset": top,
+            "height": height,
+            "width": width,
+            "do_rectify": False,
+        },
+        "area": int(mask.sum()),
+        "score": float(found.frame_scores[t]),
+        "live": False,
+        "last": last,
+    }
+
+
+def event_fields(result: Result) -> list[Fields]:
+    """``groundmore/EventSpan`` for each span of each object, by start."""
+    if result.answer is None:
+        return []
+    every = [(span, k) for k, found in enumerate(result.answer.objects) for span in found.spans]
+    return [_event(result, span, k) for span, k in sorted(every)]
+
+
+def _event(result: Result, span: Span, k: int) -> Fields:
+    start, end = (_nearest(result.stamps, t) for t in span[:2])
+    return {
+        "header": _header(start, result.frame_id),
+        "question_id": result.question_id,
+        "camera": result.camera,
+        "object": k,
+        "start": time_fields(start),
+        "end": time_fields(end),
+        "score": float(span[2]),
+    }
+
+
+def _nearest(stamps: tuple[int, ...], seconds: float) -> int:
+    """The frame's own stamp (ns) that a span's end (s) was made from."""
+    return min(stamps, key=lambda stamp: abs(stamp / 1e9 - seconds))
+
+
+def answer_fields(result: Result) -> Fields:
+    """``groundmore/MotionAnswer``."""
+    answer = result.answer
+    start, end = (result.stamps[0], result.stamps[-1]) if result.stamps else (0, 0)
+    return {
+        "header": _header(end, result.frame_id),
+        "question_id": result.question_id,
+        "question": result.question,
+        "camera": result.camera,
+        "model": result.model,
+        "status": int(result.status),
+        "answer": answer.plain_text if answer else "",
+        "error": result.error,
+        "score": answer.score if answer else 0.0,
+        "objects": len(answer.objects) if answer else 0,
+        "spans": event_fields(result),
+        "start": time_fields(start),
+        "end": time_fields(end),
+        "frames": len(result.stamps),
+        "latency_queue": result.latencies.queue,
+        "latency_encode": result.latencies.encode,
+        "latency_reason": result.latencies.reason,
+        "latency_decode": result.latencies.decode,
+    }

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of a bag, a video file or a folder of pictures, one after the other, never all at once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from groundmore_ros.bags.images import decode_compressed, decode_image
+from groundmore_ros.bags.messages import typestore
+from groundmore_ros.errors import BadFrameError, SourceError
+
+__all__ = ["Frame", "Source", "open_source", "stamp_of"]
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+FOLDER_RATE = 10.0  # Hz, of pictures in a folder, which have no stamps of their own
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame, decoded when it is asked for.
+
+    Attributes:
+        stamp: ns.
+        frame_id: of the camera.
+        decode: gives (H, W, 3) uint8 RGB or raises BadFrameError.
+    """
+
+    stamp: int
+    frame_id: str
+    decode: Callable[[], NDArray[np.uint8]]
+
+
+class Source(Protocol):
+    """Something that frames can be read from."""
+
+    camera: str
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames in the order they were recorded; each is to be decoded before the next is read."""
+        ...
+
+
+def open_source(path: Path, topic: str | None = None) -> AbstractContextManager[Source]:
+    """Open a rosbag2 (folder, .mcap or .db3), a video file or a folder of pictures.
+
+    Args:
+        path: what to open.
+        topic: a bag's image topic; None takes the only one.
+
+    Raises:
+        SourceError: nothing of that kind is there, or no such topic (the message lists those).
+    """
+    if not path.exists():
+        raise SourceError(f"{path} does not exist")
+    if path.is_dir() and not (path / "metadata.yaml").is_file():
+        return _Folder(path)
+    if path.is_dir() or path.suffix in (".mcap", ".db3", ".bag"):
+        return _Bag(path, topic)
+    return _Video(path)
+
+
+def stamp_of(header: Any) -> int:
+    """Nanoseconds of a message's header."""
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+
+
+class _Bag:
+    def __init__(self, path: Path, topic: str | None) -> None:
+        from rosbags.highlevel import AnyReader, AnyReaderError
+        from rosbags.rosbag2 import ReaderError
+
+        self._path = path
+        try:
+            self._reader = AnyReader([path], default_typestore=typestore())
+            self._reader.open()
+        # A damaged bag fails in many ways inside the reader and its storage plug-ins.
+        except (AnyReaderError, ReaderError, OSError, ValueError, KeyError, AssertionError) as error:
+            raise SourceError(f"{path} is no bag that can be read: {error}") from error
+        try:
+            self._connections = self._choose(topic)
+        except SourceError:
+            self._reader.close()
+            raise
+        self.camera = self._connections[0].topic
+
+    def _choose(self, topic: str | None) -> list[Any]:
+        images = [c for c in self._reader.connections if c.msgtype in IMAGE_TYPES]
+        topics = sorted({c.topic for c in images})
+        if topic is None and len(topics) == 1:
+            topic = topics[0]
+        wanted = "/" + topic.lstrip("/") if topic else None
+        chosen = [c for c in images if c.topic == wanted]
+        if not chosen:
+            asked = f"no image topic {topic!r}" if topic else "name one image topic"
+            raise SourceError(f"{self._path}: {asked}; it has: {', '.join(topics) or 'none'}")
+        return chosen
+
+    def frames(self) -> Iterator[Frame]:
+        for connection, received, raw in self._reader.messages(self._connections):
+            message = self._reader.deserialize(raw, connection.msgtype)
+            stamp = stamp_of(message.header) or received
+            yield Frame(stamp, message.header.frame_id, _decoder(message, connection.msgtype))
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._reader.close()
+
+
+def _decoder(message: Any, kind: str) -> Callable[[], NDArray[np.uint8]]:
+    if kind == IMAGE_TYPES[0]:
+        return lambda: decode_image(message)
+    return lambda: decode_compressed(bytes(message.data))
+
+
+class _Video:
+    camera = "video"
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self._path = path
+        try:
+            self._container = av.open(str(path))
+            self._stream = self._container.streams.video[0]
+        except (OSError, ValueError, IndexError) as error:
+            raise SourceError(f"{path} is no video that can be read: {error}") from error
+
+    def frames(self) -> Iterator[Frame]:
+        import av
+
+        try:
+            first = None
+            for frame in self._container.decode(self._stream):
+                seconds = frame.time or 0.0
+                first = seconds if first is None else first
+                yield Frame(round((seconds - first) * 1e9), self.camera, _video_decoder(frame))
+        except av.error.FFmpegError as error:
+            raise SourceError(f"{self._path} breaks off: {error}") from error
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._container.close()
+
+
+def _video_decoder(frame: Any) -> Callable[[], NDArray[np.uint8]]:
+    return lambda: np.asarray(frame.to_ndarray(format="rgb24"))
+
+
+class _Folder:
+    camera = "folder"
+
+    def __init__(self, path: Path) -> None:
+        self._files = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+        if not self._files:
+            raise SourceError(f"{path} holds no bag (metadata.yaml) and no pictures")
+
+    def frames(self) -> Iterator[Frame]:
+        for index, file in enumerate(self._files):
+            yield Frame(round(index * 1e9 / FOLDER_RATE), self.camera, _picture_decoder(file))
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
+def _picture_decoder(file: Path) -> Callable[[], NDArray[np.uint8]]:
+    def decode() -> NDArray[np.uint8]:
+        try:
+            with Image.open(file) as picture:
+                return np.array(picture.convert("RGB"))
+        except (OSError, ValueError) as error:
+            raise BadFrameError(f"{file}: {error}") from error
+
+    return decode

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frames of one camera that a question may still be about."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundmore_ros.bags.sampling import SlotSampler, Verdict
+from groundmore_ros.mora.assistant import EncodedFrame, Mora
+
+__all__ = ["BufferedFrame", "ClipBuffer"]
+
+
+class BufferedFrame:
+    """A sampled frame: its message as received, and its features once they are computed."""
+
+    def __init__(
+        self, stamp: int, frame_id: str, nbytes: int, decode: Callable[[], NDArray[np.uint8]]
+    ) -> None:
+        """Stamp in ns; ``decode`` gives (H, W, 3) RGB or raises BadFrameError."""
+        self.stamp = stamp
+        self.frame_id = frame_id
+        self.decode = decode
+        self.broken = False
+        self._message_bytes = nbytes
+        self._features: EncodedFrame | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the features are there."""
+        return self._features is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._message_bytes + (self._features.nbytes if self._features else 0)
+
+    def features(self, mora: Mora) -> EncodedFrame:
+        """The features, computed once however many ask.
+
+        Raises:
+            BadFrameError: the picture cannot be decoded.
+        """
+        with self._lock:
+            if self._features is None:
+                try:
+                    self._features = mora.encode(self.decode())
+                except Exception:
+                    self.broken = True
+                    raise
+            return self._features
+
+
+class ClipBuffer:
+    """A ring of sampled frames, bounded in seconds and in bytes; the oldest go first.
+
+    Safe for several threads. ``counts`` tells what became of all frames received.
+    """
+
+    def __init__(self, camera: str, *, rate: float, seconds: float, nbytes: int) -> None:
+        """Rate in Hz, of sampling; seconds and nbytes are the bounds."""
+        self.camera = camera
+        self.counts: Counter[str] = Counter()
+        self._rate = rate
+        self._length = round(seconds * 1e9)
+        self._most_bytes = nbytes
+        self._sampler = SlotSampler(rate)
+        self._frames: deque[BufferedFrame] = deque()
+        self._newest: int | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def newest(self) -> int | None:
+        """Stamp (ns) of the newest frame received, sampled or not; None before the first."""
+        return self._newest
+
+    def judge(self, stamp: int) -> Verdict:
+        """Count a received frame and tell whether it is to be added. A jump back empties the ring."""
+        with self._lock:
+            verdict = self._sampler.judge(stamp)
+            self.counts["received"] += 1
+            if verdict is not Verdict.TAKEN:
+                self.counts[verdict.value] += 1
+            if verdict is Verdict.JUMPED_BACK:
+                self._frames.clear()
+            if verdict not in (Verdict.LATE, Verdict.DUPLICATE):
+                self._newest = stamp
+            return verdict
+
+    def add(self, frame: BufferedFrame) -> None:
+        """Hold a frame that was judged TAKEN or JUMPED_BACK."""
+        with self._lock:
+            self._frames.append(frame)
+            self.counts["sampled"] += 1
+            self._evict()
+
+    def _evict(self) -> None:
+        held = sum(f.nbytes for f in self._frames)
+        newest = self._frames[-1].stamp
+        while len(self._frames) > 1 and (
+            held > self._most_bytes or self._frames[0].stamp < newest - self._length
+        ):
+            held -= self._frames.popleft().nbytes
+
+    def between(self, start: int, end: int) -> list[BufferedFrame]:
+        """The whole frames with stamps in [start, end] (ns), in order."""
+        with self._lock:
+            return [f for f in self._frames if start <= f.stamp <= end and not f.broken]
+
+    def unencoded(self, recent: int | None = None) -> BufferedFrame | None:
+        """The oldest frame without features; with ``recent``, among those of the newest ns only."""
+        with self._lock:
+            for frame in self._frames:
+                if recent is not None and frame.stamp < self._frames[-1].stamp - recent:
+                    continue
+                if not frame.encoded and not frame.broken:
+                    return frame
+        return None
+
+    def tidy(self) -> None:
+        """Let go of broken frames, and of old ones where features have filled the bound."""
+        with self._lock:
+            broken = sum(f.broken for f in self._frames)
+            if broken:
+                self.counts["broken"] += broken
+                self._frames = deque(f for f in self._frames if not f.broken)
+            if self._frames:
+                self._evict()
+
+    def fill(self) -> tuple[int, int, int]:
+        """How many frames are held, how many of them are encoded, and their bytes."""
+        with self._lock:
+            encoded = sum(f.encoded for f in self._frames)
+            return len(self._frames), encoded, sum(f.nbytes for f in self._frames)

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions to results, on two threads: one encodes frames as they come, one answers.
+
+Knows nothing of ROS: results go to a callable. Every question gets exactly one result, whatever
+happens.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from groundmore_ros.bags.records import Latencies, Result
+from groundmore_ros.bags.sampling import evenly
+from groundmore_ros.errors import BadFrameError, BadQuestionError
+from groundmore_ros.mora.answer import Status
+from groundmore_ros.mora.assistant import Mora
+from groundmore_ros.mora.question import check_question
+from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
+
+__all__ = ["AnswerEngine", "EngineSettings", "PendingQuestion"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """How questions are treated.
+
+    Attributes:
+        clip_frames: most frames a question uses.
+        queue_size: most questions that wait.
+        deadline: s, older questions are EXPIRED.
+        frame_wait: s, how long a question waits for frames at its stamp.
+        encode_ahead: ``always``, ``recent`` or ``on_question``.
+        recent: s, the newest window that ``recent`` keeps encoded.
+    """
+
+    clip_frames: int
+    queue_size: int
+    deadline: float
+    frame_wait: float
+    encode_ahead: str
+    recent: float
+
+
+@dataclass
+class PendingQuestion:
+    """A question that waits.
+
+    Attributes:
+        question_id, question: as asked.
+        buffer: of its camera.
+        end: ns, the clip's end; None: the newest frame, once there is one.
+        window: s.
+        arrived: s, of the monotonic clock.
+        cancelled: its id was used again, or the node goes to rest.
+    """
+
+    question_id: str
+    question: str
+    buffer: ClipBuffer
+    end: int | None
+    window: float
+    arrived: float
+    cancelled: bool = False
+
+
+Deliver = Callable[[Result, list[BufferedFrame]], None]
+
+
+class AnswerEngine:
+    """Runs from construction until :meth:`stop`."""
+
+    def __init__(
+        self,
+        mora: Mora,
+        buffers: list[ClipBuffer],
+        settings: EngineSettings,
+        deliver: Deliver,
+        on_error: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Start both threads.
+
+        Args:
+            mora: the model.
+            buffers: the cameras' frames.
+            settings: how questions are treated.
+            deliver: given each result and the frames it was made from, on the thread that made it.
+            on_error: told of errors that are not a question's.
+        """
+        self.mora = mora
+        self.failures = 0
+        self.last_latencies = Latencies()
+        self._buffers = buffers
+        self._settings = settings
+        self._deliver = deliver
+        self._on_error = on_error
+        self._waiting: list[PendingQuestion] = []
+        self._current: PendingQuestion | None = None
+        self._running = True
+        self._changed = threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._encode_loop, name="encoder", daemon=True),
+            threading.Thread(target=self._answer_loop, name="answers", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def queue_length(self) -> int:
+        """How many questions wait."""
+        return len(self._waiting)
+
+    def frame_arrived(self) -> None:
+        """To be called after a buffer has received a frame."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def submit(self, pending: PendingQuestion) -> None:
+        """Take a question; a pending one with the same id is cancelled.
+
+        An empty question only cancels, and is BAD_QUESTION where there is nothing to cancel.
+        """
+        with self._changed:
+            cancelled = self._cancel(pending.question_id)
+        for old in cancelled:
+            self._finish(old, Status.CANCELLED, "its id was used again")
+        try:
+            if not (pending.question.strip() == "" and (cancelled or self._current_is(pending))):
+                check_question(pending.question)
+        except BadQuestionError as error:
+            self._finish(pending, Status.BAD_QUESTION, str(error))
+            return
+        if not pending.question.strip():
+            return
+        with self._changed:
+            full = len(self._waiting) >= self._settings.queue_size
+            if not full:
+                self._waiting.append(pending)
+                self._changed.notify_all()
+        if full:
+            waiting = self._settings.queue_size
+            self._finish(pending, Status.OVERLOADED, f"{waiting} questions wait already")
+
+    def _current_is(self, pending: PendingQuestion) -> bool:
+        current = self._current
+        return current is not None and current.question_id == pending.question_id
+
+    def _cancel(self, question_id: str) -> list[PendingQuestion]:
+        """Take waiting questions with this id off the queue; one in work is only marked."""
+        found = [q for q in self._waiting if q.question_id == question_id]
+        self._waiting = [q for q in self._waiting if q.question_id != question_id]
+        if self._current is not None and self._current.question_id == question_id:
+            self._current.cancelled = True
+        return found
+
+    def stop(self) -> None:
+        """Cancel what waits, wait for what is in work, end the threads."""
+        with self._changed:
+            self._running = False
+            waiting, self._waiting = self._waiting, []
+            if self._current is not None:
+                self._current.cancelled = True
+            self._changed.notify_all()
+        for pending in waiting:
+            self._finish(pending, Status.CANCELLED, "the node was deactivated")
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+    # --- encoder thread ----------------------------------------------------------------------------
+
+    def _encode_loop(self) -> None:
+        while self._running:
+            frame = self._next_unencoded()
+            if frame is None:
+                with self._changed:
+                    self._changed.wait(0.5)
+                continue
+            try:
+                frame.features(self.mora)
+            except BadFrameError as error:
+                self._on_error(f"a frame is left out: {error}")
+            except Exception as error:  # noqa: BLE001 - one bad frame must not end the thread
+                self.failures += 1
+                self._on_error(f"encoding failed: {error!r}")
+            for buffer in self._buffers:
+                buffer.tidy()
+
+    def _next_unencoded(self) -> BufferedFrame | None:
+        mode = self._settings.encode_ahead
+        if mode == "on_question":
+            return None
+        recent = round(self._settings.recent * 1e9) if mode == "recent" else None
+        for buffer in self._buffers:
+            frame = buffer.unencoded(recent)
+            if frame is not None:
+                return frame
+        return None
+
+    # --- answer thread -----------------------------------------------------------------------------
+
+    def _answer_loop(self) -> None:
+        while True:
+            with self._changed:
+                if not self._running:
+                    return
+                pending = self._take_ready()
+                if pending is None:
+                    self._changed.wait(self._patience())
+                    continue
+                self._current = pending
+            self._answer_safely(pending)
+
+    def _patience(self) -> float | None:
+        """Seconds until a waiting question must be looked at even if nothing happens."""
+        return 0.05 if self._waiting else None
+
+    def _take_ready(self) -> PendingQuestion | None:
+        now = time.monotonic()
+        for pending in self._waiting:
+            if self._ready(pending, now):
+                self._waiting.remove(pending)
+                return pending
+        return None
+
+    def _ready(self, pending: PendingQuestion, now: float) -> bool:
+        newest = pending.buffer.newest
+        if newest is not None and (pending.end is None or newest >= pending.end):
+            return True
+        return now - pending.arrived >= min(self._settings.frame_wait, self._settings.deadline)
+
+    def _answer_safely(self, pending: PendingQuestion) -> None:
+        age = time.monotonic() - pending.arrived
+        if age > self._settings.deadline:
+            limit = self._settings.deadline
+            self._finish(pending, Status.EXPIRED, f"it waited {age:.1f} s; the deadline is {limit:g} s")
+            return
+        try:
+            result, frames = self._answer(pending, age)
+        except BadQuestionError as error:
+            self._finish(pending, Status.BAD_QUESTION, str(error))
+        except BadFrameError as error:
+            self._finish(pending, Status.NO_FRAMES, str(error))
+        except Exception as error:  # noqa: BLE001 - the question gets its answer all the same
+            self.failures += 1
+            self._on_error(f"answering {pending.question_id} failed: {error!r}")
+            self._finish(pending, Status.FAILED, repr(error))
+        else:
+            self._finish_with(pending, result, frames)
+
+    def _answer(
+        self, pending: PendingQuestion, age: float
+    ) -> tuple[Result, list[BufferedFrame]]:
+        end = pending.end if pending.end is not None else pending.buffer.newest
+        if end is None:
+            raise BadFrameError(f"no frame has come from {pending.buffer.camera}")
+        start = end - round(pending.window * 1e9)
+        frames = pending.buffer.between(start, end)
+        frames = [frames[i] for i in evenly(len(frames), self._settings.clip_frames)]
+        began = time.monotonic()
+        features = []
+        kept = []
+        for frame in frames:
+            try:
+                features.append(frame.features(self.mora))
+                kept.append(frame)
+            except BadFrameError as error:
+                self._on_error(f"a frame is left out: {error}")
+        if not kept:
+            raise BadFrameError(
+                f"no frame of {pending.buffer.camera} is held for the {pending.window:g} s before "
+                f"{end / 1e9:.3f} s"
+            )
+        encoded = time.monotonic()
+        timing = Latencies(queue=age, encode=encoded - began)
+        stamps = [f.stamp / 1e9 for f in kept]
+        answer = self.mora.answer_features(features, stamps, pending.question, timing=timing)
+        self.last_latencies = timing
+        result = replace(
+            self._result(pending, answer.status),
+            answer=answer,
+            stamps=tuple(f.stamp for f in kept),
+            frame_id=kept[-1].frame_id,
+            latencies=timing,
+        )
+        return result, kept
+
+    def _result(self, pending: PendingQuestion, status: Status, error: str = "") -> Result:
+        return Result(
+            question_id=pending.question_id,
+            question=pending.question,
+            camera=pending.buffer.camera,
+            model=self.mora.name,
+            status=status,
+            error=error,
+        )
+
+    def _finish(self, pending: PendingQuestion, status: Status, error: str) -> None:
+        self._finish_with(pending, self._result(pending, status, error), [])
+
+    def _finish_with(
+        self, pending: PendingQuestion, result: Result, frames: list[BufferedFrame]
+    ) -> None:
+        with self._changed:
+            if self._current is pending:
+                self._current = None
+                if pending.cancelled:
+                    result = self._result(pending, Status.CANCELLED, "it was cancelled")
+                    frames = []
+        try:
+            self._deliver(result, frames)
+        except Exception as error:  # noqa: BLE001 - publishing must not end the thread
+            self.failures += 1
+            self._on_error(f"delivering {pending.question_id} failed: {error!r}")

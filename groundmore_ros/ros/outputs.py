@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node publishes: masks, events, answers, pictures."""
+
+import threading
+from typing import Any
+
+import numpy as np
+from groundmore.msg import EventSpan, MotionAnswer, MotionMask
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import Image
+
+from groundmore_ros.bags.records import Result, answer_fields, event_fields, mask_fields
+from groundmore_ros.bags.writer import overlay
+from groundmore_ros.ros.clip_buffer import BufferedFrame
+from groundmore_ros.ros.conversions import fill, image_message
+
+__all__ = ["Outputs"]
+
+ANSWERS_KEPT = 64
+MASKS_KEPT = 1024  # more than a clip's: the longest clip is 256 frames
+
+
+class Outputs:
+    """The publishers. Results come from several threads; each is published whole."""
+
+    def __init__(self, node: Any) -> None:
+        """Create lifecycle publishers under the node's name."""
+
+        def publisher(kind: Any, name: str, qos: QoSProfile) -> Any:
+            return node.create_lifecycle_publisher(kind, f"~/{name}", qos)
+
+        reliable = ReliabilityPolicy.RELIABLE
+        self._masks = publisher(MotionMask, "masks", QoSProfile(depth=MASKS_KEPT, reliability=reliable))
+        self._events = publisher(EventSpan, "events", QoSProfile(depth=MASKS_KEPT, reliability=reliable))
+        self._answers = publisher(
+            MotionAnswer,
+            "answers",
+            QoSProfile(
+                depth=ANSWERS_KEPT,
+                reliability=reliable,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL,
+            ),
+        )
+        self._mask_image = publisher(Image, "mask_image", qos_profile_sensor_data)
+        self._overlay = publisher(Image, "overlay", qos_profile_sensor_data)
+        self._node = node
+        self._lock = threading.Lock()
+
+    def publish(self, result: Result, frames: list[BufferedFrame]) -> None:
+        """Publish a result: masks in stamp order, then events, then the answer."""
+        with self._lock:
+            for mask in mask_fields(result):
+                self._masks.publish(fill(MotionMask(), mask))
+            for event in event_fields(result):
+                self._events.publish(fill(EventSpan(), event))
+            self._publish_pictures(result, frames)
+            self._answers.publish(fill(MotionAnswer(), answer_fields(result)))
+
+    def _publish_pictures(self, result: Result, frames: list[BufferedFrame]) -> None:
+        """Pictures are made only while somebody looks."""
+        answer = result.answer
+        wants_mask = self._mask_image.get_subscription_count() > 0
+        wants_overlay = self._overlay.get_subscription_count() > 0
+        if answer is None or not (wants_mask or wants_overlay):
+            return
+        gated = answer.masks
+        for t, frame in enumerate(frames):
+            header = {
+                "stamp": {"sec": frame.stamp // 10**9, "nanosec": frame.stamp % 10**9},
+                "frame_id": frame.frame_id,
+            }
+            if wants_mask:
+                pixels = gated[t].astype(np.uint8) * 255
+                self._mask_image.publish(image_message(header, pixels))
+            if wants_overlay:
+                active = bool(gated[t].any())
+                mask = gated[t] if active else answer.mask_logits[t] > 0
+                drawn = overlay(frame.decode(), mask, active)
+                self._overlay.publish(image_message(header, drawn))
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in (
+            self._masks,
+            self._events,
+            self._answers,
+            self._mask_image,
+            self._overlay,
+        ):
+            self._node.destroy_publisher(publisher)

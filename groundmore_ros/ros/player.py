@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays bags' images and questions onto topics, in the time of their stamps."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+import rclpy.duration
+import rclpy.utilities
+from groundmore.msg import MotionQuestion
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import CompressedImage, Image
+
+from groundmore_ros.bags.messages import typestore
+from groundmore_ros.errors import SourceError
+
+__all__ = ["main", "play_bags"]
+
+TYPES = {
+    "sensor_msgs/msg/Image": Image,
+    "sensor_msgs/msg/CompressedImage": CompressedImage,
+    "groundmore/msg/MotionQuestion": MotionQuestion,
+}
+LONGEST_GAP = 1.0  # s; longer ones, as between bags, are cut short
+
+
+def play_bags(
+    bags: Sequence[Path],
+    *,
+    speed: float,
+    questions: bool,
+    loop: bool,
+    wait: float,
+    ros_arguments: Sequence[str] = (),
+) -> int:
+    """Play until the end (or for ever), then wait until all has been delivered.
+
+    Args:
+        bags: rosbag2 folders or files.
+        speed: 1 is as recorded.
+        questions: whether MotionQuestion messages are played too.
+        loop: whether to begin again.
+        wait: s, how long to wait for a subscriber of every topic before playing without one.
+        ros_arguments: ``--ros-args ...``, such as remappings.
+
+    Returns:
+        0.
+
+    Raises:
+        SourceError: a bag cannot be read, or has nothing to play.
+    """
+    rclpy.init(args=list(ros_arguments))
+    node = rclpy.create_node("bag_player")
+    try:
+        player = _Player(node, bags, questions)
+        player.await_subscribers(wait)
+        player.play(speed)
+        while loop:
+            player.play(speed)
+        player.flush()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+class _Player:
+    def __init__(self, node: Any, bags: Sequence[Path], questions: bool) -> None:
+        self._bags = bags
+        self._wanted = {k for k in TYPES if questions or not k.endswith("MotionQuestion")}
+        self._publishers: dict[str, Any] = {}
+        qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+        for bag in bags:
+            with _reader(bag) as reader:
+                for connection in self._chosen(reader):
+                    if connection.topic not in self._publishers:
+                        self._publishers[connection.topic] = node.create_publisher(
+                            TYPES[connection.msgtype], connection.topic, qos
+                        )
+        if not self._publishers:
+            raise SourceError(f"{', '.join(map(str, bags))}: no images and no questions to play")
+
+    def _chosen(self, reader: AnyReader) -> list[Any]:
+        return [c for c in reader.connections if c.msgtype in self._wanted]
+
+    def await_subscribers(self, wait: float) -> None:
+        deadline = time.monotonic() + wait
+        while time.monotonic() < deadline:
+            if all(p.get_subscription_count() for p in self._publishers.values()):
+                return
+            time.sleep(0.05)
+
+    def _messages(self) -> Iterator[tuple[str, str, int, bytes]]:
+        for bag in self._bags:
+            with _reader(bag) as reader:
+                chosen = self._chosen(reader)
+                if chosen:  # an empty list would mean every message
+                    for connection, stamp, raw in reader.messages(chosen):
+                        yield connection.topic, connection.msgtype, stamp, bytes(raw)
+
+    def play(self, speed: float) -> None:
+        due = time.monotonic()
+        last: int | None = None
+        for topic, kind, stamp, raw in self._messages():
+            if last is not None:
+                due += min(LONGEST_GAP, max(0.0, (stamp - last) / 1e9)) / speed
+                time.sleep(max(0.0, due - time.monotonic()))
+            last = stamp
+            self._publishers[topic].publish(deserialize_message(raw, TYPES[kind]))
+
+    def flush(self) -> None:
+        """Wait until reliable subscribers have what was sent."""
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=2))
+
+
+def _reader(bag: Path) -> Any:
+    try:
+        reader = AnyReader([bag], default_typestore=typestore())
+        reader.open()
+        reader.close()
+        return AnyReader([bag], default_typestore=typestore())
+    except Exception as error:
+        raise SourceError(f"{bag} is no bag that can be read: {error}") from error
+
+
+def main() -> int:
+    """For ``ros2 run groundmore play_bag BAG ...`` and the launch file."""
+    arguments = rclpy.utilities.remove_ros_args(sys.argv)[1:]
+    return play_bags(
+        [Path(a) for a in arguments],
+        speed=1.0,
+        questions=True,
+        loop=False,
+        wait=30.0,
+        ros_arguments=sys.argv,
+    )
