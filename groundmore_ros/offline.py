@@ -141,7 +141,7 @@ class Outbox:
         Raises:
             GroundmoreError: it holds answers already.
         """
-        from groundmore_ros.bags.writer import BagWriter
+        from groundmore_ros.bags.writer import BagFile
 
         taken = [n for n in ("masks", "answers.json", "answers.mcap", "overlay.mp4") if (folder / n).exists()]
         if taken:
@@ -149,8 +149,7 @@ class Outbox:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._answers: list[dict[str, Any]] = []
-        self._parts = folder / ".bag"
-        self._bag = BagWriter(self._parts)
+        self._bag = BagFile(folder / "answers.mcap")
         self._video: Any = None
 
     def __enter__(self) -> "Outbox":
@@ -186,7 +185,3 @@ class Outbox:
         self._video.close()
         text = json.dumps(self._answers, indent=1)
         (self._folder / "answers.json").write_text(text + "\n")
-        # One file that opens by itself; the folder around it holds only metadata.
-        next(self._parts.glob("*.mcap")).rename(self._folder / "answers.mcap")
-        (self._parts / "metadata.yaml").unlink()
-        self._parts.rmdir()

@@ -30,7 +30,7 @@ from groundmore_ros.bags.records import (
     time_fields,
 )
 
-__all__ = ["BagWriter", "VideoWriter", "overlay", "write_masks"]
+__all__ = ["BagFile", "BagWriter", "VideoWriter", "overlay", "write_masks"]
 
 HIGHLIGHT = np.array([255, 64, 160], np.float32)  # colour of masks in overlays, RGB
 FAINT = 0.25  # how strongly masks outside the event are drawn
@@ -53,12 +53,15 @@ class BagWriter:
 
     def write(self, topic: str, kind: str, stamp: int, fields: Fields) -> None:
         """Add a message, logged at its stamp (ns)."""
-        store = typestore()
+        raw = typestore().serialize_cdr(build_message(kind, fields), kind)
+        self.write_raw(topic, kind, stamp, raw)
+
+    def write_raw(self, topic: str, kind: str, stamp: int, raw: bytes | memoryview) -> None:
+        """Add a serialized message, logged at a time (ns)."""
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(
-                topic, kind, typestore=store, offered_qos_profiles=[_RELIABLE]
+                topic, kind, typestore=typestore(), offered_qos_profiles=[_RELIABLE]
             )
-        raw = store.serialize_cdr(build_message(kind, fields), kind)
         self._writer.write(self._connections[topic], stamp, raw)
 
     def write_jpeg(self, topic: str, stamp: int, frame_id: str, jpeg: bytes) -> None:
@@ -78,6 +81,22 @@ class BagWriter:
         for event in event_fields(result):
             self.write(f"{prefix}/events", "groundmore/msg/EventSpan", _stamp(event), event)
         self.write(f"{prefix}/answers", "groundmore/msg/MotionAnswer", end, answer_fields(result))
+
+
+class BagFile(BagWriter):
+    """A bag that is one ``.mcap`` file, which opens by itself."""
+
+    def __init__(self, path: Path) -> None:
+        """The file must not exist."""
+        self._path = path
+        self._parts = path.with_suffix(".parts")
+        super().__init__(self._parts)
+
+    def __exit__(self, *args: object) -> None:
+        super().__exit__(*args)
+        next(self._parts.glob("*.mcap")).rename(self._path)
+        (self._parts / "metadata.yaml").unlink()
+        self._parts.rmdir()
 
 
 def _stamp(fields: Fields) -> int:

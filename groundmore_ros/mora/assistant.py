@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers.utils import logging
 
 from groundmore_ros.errors import BadFrameError, BadQuestionError, ModelError
 from groundmore_ros.mora.answer import Answer, AnsweredObject, Status, find_spans, gate
@@ -104,6 +105,7 @@ class Mora:
         folder = resolve_model(str(name))
         tokenizer = MoraTokenizer.load(folder)
         try:
+            logging.disable_progress_bar()  # a node's log is no place for one
             model, loading = MoraForCausalLM.from_pretrained(
                 folder, dtype=_DTYPES[dtype], output_loading_info=True
             )

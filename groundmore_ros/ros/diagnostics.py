@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from groundmore_ros.ros.clip_buffer import ClipBuffer
@@ -21,19 +22,25 @@ def diagnostics(
     buffers: list[ClipBuffer],
     answers: Counter[str],
     last_error: str,
+    callback_times: list[float],
 ) -> DiagnosticArray:
     """One status for the engine and one for each camera."""
     message = DiagnosticArray()
     message.header.stamp = stamp
-    message.status = [_engine_status(name, engine, answers, last_error)]
+    message.status = [_engine_status(name, engine, answers, last_error, callback_times)]
     message.status += [_camera_status(name, buffer) for buffer in buffers]
     return message
 
 
 def _engine_status(
-    name: str, engine: AnswerEngine, answers: Counter[str], last_error: str
+    name: str,
+    engine: AnswerEngine,
+    answers: Counter[str],
+    last_error: str,
+    callback_times: list[float],
 ) -> DiagnosticStatus:
     timing = engine.last_latencies
+    half, most = np.percentile(callback_times or [0.0], [50, 99]) * 1000
     values = {
         "model": engine.mora.name,
         "device": str(engine.mora.model.device),
@@ -42,6 +49,8 @@ def _engine_status(
         "last latency encode (s)": f"{timing.encode:.3f}",
         "last latency reason (s)": f"{timing.reason:.3f}",
         "last latency decode (s)": f"{timing.decode:.3f}",
+        "image callback p50 (ms)": f"{half:.3f}",
+        "image callback p99 (ms)": f"{most:.3f}",
         "failures": engine.failures,
         "last error": last_error,
         "resident memory (MB)": f"{resident_bytes() / 1e6:.0f}",

@@ -7,7 +7,7 @@ frees the model. Callbacks only store; the work is done on the engine's two thre
 
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ from groundmore_ros.ros.throughput import choose_encode_ahead
 __all__ = ["MoraNode"]
 
 QUESTIONS_KEPT = 1000
+CALLBACKS_TIMED = 3000  # newest image callbacks that diagnostics tell about
 DIAGNOSE_EVERY = 1.0  # s
 WARN_EVERY = 5.0  # s
 
@@ -59,6 +60,7 @@ class MoraNode(LifecycleNode):
         self._answers: Counter[str] = Counter()
         self._last_error = ""
         self._warned: dict[str, float] = {}
+        self._callback_times: deque[float] = deque(maxlen=CALLBACKS_TIMED)
 
     # --- lifecycle ---------------------------------------------------------------------------------
 
@@ -195,6 +197,11 @@ class MoraNode(LifecycleNode):
 
     def _on_frame(self, buffer: ClipBuffer, compressed: bool, raw: bytes) -> None:
         """Store a frame; it is unpacked only when it is encoded."""
+        began = time.perf_counter()
+        self._store(buffer, compressed, raw)
+        self._callback_times.append(time.perf_counter() - began)
+
+    def _store(self, buffer: ClipBuffer, compressed: bool, raw: bytes) -> None:
         try:
             stamp, frame_id = peek_header(raw)
         except BadFrameError as error:
@@ -298,6 +305,7 @@ class MoraNode(LifecycleNode):
                 self._buffers,
                 self._answers,
                 self._last_error,
+                list(self._callback_times),
             )
             self._diagnostics.publish(message)
 

@@ -23,7 +23,7 @@ from groundmore_ros.simulation.wording import REFERRING, TEMPLATES
 from groundmore_ros.simulation.world import COLOURS, SHAPES
 from groundmore_ros.training.cache import CachedEpisode, cache_shards, load_cache
 from groundmore_ros.training.data import frame_samples, shard_files
-from groundmore_ros.training.perception import Perception, PerceptionBatch, collate
+from groundmore_ros.training.perception import Drawing, Perception, PerceptionBatch, collate
 from groundmore_ros.training.reasoning import Reasoner, ReasoningBatch, collate_reasoning
 from groundmore_ros.training.trainer import Schedule, fit
 
@@ -84,6 +84,8 @@ class NanoTraining:
         if not self.see(model):
             return False
         self.remember(model)
+        if not self.draw(model):
+            return False
         if not self.reason(model, tokenizer):
             return False
         model.eval().save_pretrained(self.model_folder)
@@ -121,21 +123,29 @@ class NanoTraining:
 
     def see(self, model: MoraForCausalLM) -> bool:
         """Train image encoder, object queries and mask decoder."""
-        settings = dict(self.recipe["perception"])
+        perception = Perception(model.config, model.segmenter, model.object_queries).train()
+        return self._fit_frames("see", "perception", perception, model)
+
+    def draw(self, model: MoraForCausalLM) -> bool:
+        """Train the mask decoder alone, with the encoder as it will be used."""
+        perception = Perception(model.config, model.segmenter, model.object_queries)
+        return self._fit_frames("draw", "drawing", Drawing(perception), model)
+
+    def _fit_frames(
+        self, stage: str, name: str, module: torch.nn.Module, model: MoraForCausalLM
+    ) -> bool:
+        settings = dict(self.recipe[name])
         drawn, frames = settings.pop("drawn"), settings.pop("frames")
         schedule = Schedule(**settings)
-        module = _SeeStep(
-            Perception(model.config, model.segmenter, model.object_queries), drawn
-        ).train()
-        module.to(memory_format=torch.channels_last)
-        self.progress.stage("see", schedule.steps)
+        model.segmenter.to(memory_format=torch.channels_last)
+        self.progress.stage(stage, schedule.steps)
         batches = _PooledFrames(self._shards("seeds"), schedule.batch, frames, model.config.image_size)
         return fit(
             module,
-            batches.at,
+            lambda step: (batches.at(step), drawn),
             schedule,
-            self.out / "perception.pt",
-            log=self._log("perception"),
+            self.out / f"{name}.pt",
+            log=self._log(name),
             on_step=self.progress.step,
             stop=self.progress.stop,
         )
@@ -163,12 +173,13 @@ class NanoTraining:
         config = model.config
         templates = (config.conversation, config.answer_template, config.nothing_template)
 
-        def batch_at(step: int) -> ReasoningBatch:
+        def batch_at(step: int) -> tuple[ReasoningBatch]:
             rng = np.random.default_rng([1, step])
             chosen = [train[i] for i in rng.integers(len(train), size=schedule.batch)]
-            return collate_reasoning(
+            batch = collate_reasoning(
                 chosen, tokenizer, templates, rng, most=questions, fresh_words=True
             )
+            return (batch,)
 
         def evaluate() -> dict[str, float]:
             return validate(module, held_out, tokenizer, templates)
@@ -197,17 +208,6 @@ class NanoTraining:
         from torch.utils.tensorboard import SummaryWriter
 
         return SummaryWriter(str(self.out / "logs" / name))
-
-
-class _SeeStep(torch.nn.Module):
-    """Perception with its number of drawn masks, as the training loop calls modules."""
-
-    def __init__(self, perception: Perception, drawn: int) -> None:
-        super().__init__()
-        self.perception, self.drawn = perception, drawn
-
-    def forward(self, batch: PerceptionBatch) -> Any:
-        return self.perception(batch, self.drawn)
 
 
 class _PooledFrames:

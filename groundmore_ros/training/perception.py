@@ -20,7 +20,7 @@ from groundmore_ros.mora.segmentation import Segmenter
 from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES, FrameSample
 from groundmore_ros.training.trainer import StepResult
 
-__all__ = ["Perception", "PerceptionBatch", "collate"]
+__all__ = ["Drawing", "Perception", "PerceptionBatch", "collate"]
 
 LEAST_AREA = 6  # pixels, smaller remainders of objects are not looked for
 IDENTITY_TEMPERATURE = 0.1
@@ -122,22 +122,32 @@ class Perception(nn.Module):
             "shape": functional.cross_entropy(self.shape(picked), batch.looks[:, 1]) * 0.5,
             "identity": self._identity(picked, batch) * 0.3,
         }
-        chosen = torch.randperm(len(batch.frame))[:drawn]
-        prompts = self.prompts(picked[chosen], boxes[chosen].detach())
-        masks, quality = self.segmenter.decode(embedding[batch.frame[chosen]], prompts)
-        masks, quality = masks.float(), quality.float()
-        truth = functional.interpolate(batch.mask[chosen, None], masks.shape[-2:], mode="area")[:, 0]
-        overlap = _iou(masks.detach() > 0, truth > 0.5)
-        losses["mask"] = functional.binary_cross_entropy_with_logits(masks, truth) * 8
-        losses["dice"] = _dice(masks, truth)
-        losses["quality"] = functional.mse_loss(quality, overlap)
+        drawing, overlap = self.draw(embedding, picked, boxes.detach(), batch, drawn)
+        losses |= drawing
         right = [
             (head(picked).argmax(1) == batch.looks[:, i]).float().mean()
             for i, head in enumerate((self.colour, self.shape))
         ]
         return StepResult(
-            losses, {"iou": overlap.mean(), "colour_right": right[0], "shape_right": right[1]}
+            losses, {"iou": overlap, "colour_right": right[0], "shape_right": right[1]}
         )
+
+    def draw(
+        self, embedding: Tensor, picked: Tensor, boxes: Tensor, batch: PerceptionBatch, drawn: int
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses of the masks of some objects, and their mean IoU."""
+        chosen = torch.randperm(len(batch.frame))[:drawn]
+        prompts = self.prompts(picked[chosen], boxes[chosen])
+        masks, quality = self.segmenter.decode(embedding[batch.frame[chosen]], prompts)
+        masks, quality = masks.float(), quality.float()
+        truth = functional.interpolate(batch.mask[chosen, None], masks.shape[-2:], mode="area")[:, 0]
+        overlap = _iou(masks.detach() > 0, truth > 0.5)
+        losses = {
+            "mask": functional.binary_cross_entropy_with_logits(masks, truth) * 8,
+            "dice": _dice(masks, truth),
+            "quality": functional.mse_loss(quality, overlap),
+        }
+        return losses, overlap.mean()
 
     def prompts(self, queries: Tensor, boxes: Tensor) -> Tensor:
         """What asks SAM's decoder for the objects: (N, 2, C)."""
@@ -155,6 +165,33 @@ class Perception(nn.Module):
         positives = same.sum(1)
         found = -(log_share * same).sum(1) / positives.clamp(min=1)
         return found[positives > 0].mean()
+
+
+class Drawing(nn.Module):
+    """The mask decoder alone, on what the trained encoder and queries see as they will be used."""
+
+    def __init__(self, perception: Perception) -> None:
+        super().__init__()
+        self.perception = perception.eval().requires_grad_(False)
+        segmenter = perception.segmenter
+        for part in (
+            segmenter.mask_decoder,
+            segmenter.prompt_encoder.no_mask_embed,
+            perception.queries.prompt,
+        ):
+            part.requires_grad_(True)
+
+    def forward(self, batch: PerceptionBatch, drawn: int) -> StepResult:
+        """The losses of the masks of at most ``drawn`` objects."""
+        seen = self.perception
+        with torch.no_grad():
+            embedding = seen.segmenter.encode(batch.pixels)
+            _, geometry, queries = (m.float() for m in seen.queries.maps(embedding))
+            cell = _cells(batch, geometry.shape[-1])
+            picked = _at_cells(queries, batch.frame, cell)
+            boxes = seen.queries.boxes_at(geometry[batch.frame], cell[:, None], geometry.shape[-1])
+        losses, overlap = seen.draw(embedding, picked, boxes[:, 0], batch, drawn)
+        return StepResult(losses, {"iou": overlap})
 
 
 def _cells(batch: PerceptionBatch, side: int) -> Tensor:

@@ -57,7 +57,7 @@ class Schedule:
 
 def fit(
     module: nn.Module,
-    batch_at: Callable[[int], Any],
+    batch_at: Callable[[int], tuple[Any, ...]],
     schedule: Schedule,
     checkpoint: Path,
     *,
@@ -69,8 +69,8 @@ def fit(
     """Train a module from its last checkpoint, if there is one, to the end.
 
     Args:
-        module: called with a batch, gives a :class:`StepResult`.
-        batch_at: the batch of a step.
+        module: called with a batch's parts, gives a :class:`StepResult`.
+        batch_at: the batch of a step, in parts.
         schedule: how long and how fast.
         checkpoint: file that is read at the start and written along the way, never half.
         log: a TensorBoard ``SummaryWriter``.
@@ -97,7 +97,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
         with torch.autocast("cpu", torch.bfloat16):
-            result: StepResult = module(batch_at(step))
+            result: StepResult = module(*batch_at(step))
         total = torch.stack(list(result.losses.values())).sum()
         optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -111,9 +111,7 @@ def fit(
         if done % schedule.checkpoint_every == 0 or done == schedule.steps:
             _save(module, optimizer, checkpoint, done)
         if evaluate and (done % schedule.evaluate_every == 0 or done == schedule.steps):
-            module.eval()
             figures = evaluate()
-            module.train()
             on_step(done, figures)
             _write(log, "validation", figures, done)
     return True

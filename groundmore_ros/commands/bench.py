@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``groundmore bench``: measurements on this machine."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from groundmore_ros.commands.ros import require_ros
+
+__all__ = ["register"]
+
+bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommands."""
+    app.add_typer(bench_app, name="bench")
+
+
+@bench_app.callback()
+def _group() -> None:
+    """Keep ``node`` a subcommand while it is the only one."""
+
+
+@bench_app.command(name="node")
+def node(
+    seconds: float = typer.Option(30.0, min=5.0, help="How long each camera runs (s)."),
+    model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
+    out: Path = typer.Option(None, help="JSON file for the figures."),
+) -> None:
+    """A 1280x720 camera at 30 Hz while questions never stop: compressed, then raw."""
+    require_ros()
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", "86")
+    from groundmore_ros.ros.bench import bench_node
+
+    reports = [bench_node(kind, seconds, model).report() for kind in ("compressed", "raw")]
+    if out:
+        out.write_text(json.dumps({"cores": os.cpu_count(), "runs": reports}, indent=1) + "\n")
+    _print(reports)
+
+
+def _print(reports: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", *(r["transport"] for r in reports), title=f"{os.cpu_count()} cores")
+    for name in reports[0]:
+        if name != "transport":
+            cells = (r[name] for r in reports)
+            table.add_row(name, *(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells))
+    Console().print(table)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine with a model that does as it is told."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from groundmore_ros.bags.records import Result
+from groundmore_ros.bags.sampling import Verdict
+from groundmore_ros.errors import BadFrameError
+from groundmore_ros.mora.answer import Answer, Status
+from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
+from groundmore_ros.ros.engine import AnswerEngine, EngineSettings, PendingQuestion
+
+SECOND = 10**9
+
+
+class Encoded:
+    nbytes = 10
+
+
+class FakeMora:
+    """Counts calls; waits while ``gate`` is closed; fails where it is asked to."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.encoded = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.answering = threading.Event()
+
+    def encode(self, frame: np.ndarray) -> Encoded:
+        self.encoded += 1
+        return Encoded()
+
+    def answer_features(self, features, stamps, question, *, timing) -> Answer:  # type: ignore[no-untyped-def]
+        self.answering.set()
+        self.gate.wait(10)
+        if "fail" in question:
+            raise RuntimeError("as asked")
+        return Answer("Nothing.", Status.NO_OBJECT, 0.0, np.asarray(stamps), (2, 2), [])
+
+
+class Bench:
+    """An engine with one camera, and what it delivered."""
+
+    def __init__(self, **settings: object) -> None:
+        self.mora = FakeMora()
+        self.buffer = ClipBuffer("/image", rate=5.0, seconds=10.0, nbytes=10**6)
+        self.results: list[Result] = []
+        self.errors: list[str] = []
+        self.arrived = threading.Condition()
+        defaults: dict[str, object] = {
+            "clip_frames": 4,
+            "queue_size": 3,
+            "deadline": 5.0,
+            "frame_wait": 0.3,
+            "encode_ahead": "always",
+            "recent": 1.0,
+        }
+        self.engine = AnswerEngine(
+            self.mora,  # type: ignore[arg-type]
+            [self.buffer],
+            EngineSettings(**(defaults | settings)),  # type: ignore[arg-type]
+            self._deliver,
+            self.errors.append,
+        )
+
+    def _deliver(self, result: Result, frames: list[BufferedFrame]) -> None:
+        with self.arrived:
+            self.results.append(result)
+            self.arrived.notify_all()
+
+    def frame(self, stamp: int, decode=lambda: np.zeros((2, 2, 3), np.uint8)) -> None:  # type: ignore[no-untyped-def]
+        if self.buffer.judge(stamp) in (Verdict.TAKEN, Verdict.JUMPED_BACK):
+            self.buffer.add(BufferedFrame(stamp, "camera", 100, decode))
+        self.engine.frame_arrived()
+
+    def ask(self, question_id: str, question: str = "What moves?", end: int | None = None) -> None:
+        pending = PendingQuestion(question_id, question, self.buffer, end, 1.0, time.monotonic())
+        self.engine.submit(pending)
+
+    def wait(self, count: int) -> list[tuple[str, str]]:
+        with self.arrived:
+            self.arrived.wait_for(lambda: len(self.results) >= count, 10)
+        return [(r.question_id, r.status.name) for r in self.results]
+
+
+@pytest.fixture()
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.mora.gate.set()
+    made.engine.stop()
+
+
+def fill(bench: Bench, frames: int = 10) -> None:
+    for k in range(frames):
+        bench.frame(SECOND + k * SECOND // 5)
+
+
+def test_frames_are_encoded_once_and_a_clip_is_cut(bench: Bench) -> None:
+    fill(bench)
+    bench.ask("a")
+    bench.ask("b")
+    assert bench.wait(2) == [("a", "NO_OBJECT"), ("b", "NO_OBJECT")]
+    assert bench.mora.encoded <= 10
+    # The window of 1 s before the newest stamp, 2.8 s, holds six frames; four are used, evenly.
+    assert bench.results[0].stamps == tuple(int(s * SECOND) for s in (1.8, 2.2, 2.4, 2.8))
+
+
+def test_a_question_waits_for_its_frames(bench: Bench) -> None:
+    fill(bench, 3)
+    bench.ask("late", end=int(1.6 * SECOND))
+    time.sleep(0.1)
+    assert bench.results == []
+    bench.frame(int(1.6 * SECOND))
+    assert bench.wait(1) == [("late", "NO_OBJECT")]
+    assert bench.results[0].stamps[-1] == int(1.6 * SECOND)
+
+
+def test_a_waiting_question_does_not_hold_up_others(bench: Bench) -> None:
+    fill(bench, 3)
+    bench.ask("future", end=int(1.6 * SECOND))
+    bench.ask("now")
+    assert bench.wait(1) == [("now", "NO_OBJECT")]
+    assert bench.wait(2)[1] == ("future", "NO_OBJECT")
+
+
+def test_no_frames(bench: Bench) -> None:
+    bench.ask("none yet")
+    assert bench.wait(1) == [("none yet", "NO_FRAMES")]
+    fill(bench)
+    bench.ask("long ago", end=1)
+    assert bench.wait(2)[1] == ("long ago", "NO_FRAMES")
+    assert "no frame of /image is held" in bench.results[1].error
+
+
+def test_bad_questions(bench: Bench) -> None:
+    fill(bench)
+    bench.ask("empty", " ")
+    bench.ask("long", "x" * 100_000)
+    assert bench.wait(2) == [("empty", "BAD_QUESTION"), ("long", "BAD_QUESTION")]
+
+
+def test_overload_is_told_at_once_and_each_question_gets_one_answer(bench: Bench) -> None:
+    fill(bench)
+    bench.mora.gate.clear()
+    bench.ask("first")
+    bench.mora.answering.wait(5)
+    for k in range(1000):
+        bench.ask(str(k))
+    with bench.arrived:
+        overloaded = [r for r in bench.results if r.status is Status.OVERLOADED]
+    assert len(overloaded) == 997
+    bench.mora.gate.set()
+    bench.wait(1001)
+    assert len({r.question_id for r in bench.results}) == len(bench.results) == 1001
+
+
+def test_questions_expire() -> None:
+    bench = Bench(deadline=0.2)
+    fill(bench)
+    bench.mora.gate.clear()
+    bench.ask("first")
+    bench.mora.answering.wait(5)
+    bench.ask("second")
+    time.sleep(0.3)
+    bench.mora.gate.set()
+    assert bench.wait(2) == [("first", "NO_OBJECT"), ("second", "EXPIRED")]
+    bench.engine.stop()
+
+
+def test_an_id_used_again_cancels_the_waiting_question(bench: Bench) -> None:
+    fill(bench)
+    bench.mora.gate.clear()
+    bench.ask("first")
+    bench.mora.answering.wait(5)
+    bench.ask("twice", "old")
+    bench.ask("twice", "new")
+    bench.ask("gone")
+    bench.ask("gone", "")
+    bench.mora.gate.set()
+    bench.wait(4)
+    told = [(r.question_id, r.question, r.status.name) for r in bench.results]
+    assert ("twice", "old", "CANCELLED") in told
+    assert ("twice", "new", "NO_OBJECT") in told
+    assert ("gone", "What moves?", "CANCELLED") in told
+    assert len(told) == 4
+
+
+def test_a_question_in_work_is_cancelled_too(bench: Bench) -> None:
+    fill(bench)
+    bench.mora.gate.clear()
+    bench.ask("work")
+    bench.mora.answering.wait(5)
+    bench.ask("work", "")
+    bench.mora.gate.set()
+    assert bench.wait(1) == [("work", "CANCELLED")]
+    assert bench.results[0].answer is None
+
+
+def test_a_failing_model_is_an_answer_and_the_engine_goes_on(bench: Bench) -> None:
+    fill(bench)
+    bench.ask("bad", "please fail")
+    bench.ask("good")
+    assert bench.wait(2) == [("bad", "FAILED"), ("good", "NO_OBJECT")]
+    assert bench.engine.failures == 1
+    assert "as asked" in bench.errors[0]
+
+
+def test_broken_frames_are_left_out_and_counted(bench: Bench) -> None:
+    def broken() -> np.ndarray:
+        raise BadFrameError("no picture")
+
+    bench.frame(SECOND, broken)
+    fill(bench)
+    bench.ask("a")
+    assert bench.wait(1) == [("a", "NO_OBJECT")]
+    deadline = time.monotonic() + 5
+    while not bench.buffer.counts["broken"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert bench.buffer.counts["broken"] == 1
+
+
+def test_stop_cancels_what_waits() -> None:
+    bench = Bench()
+    fill(bench)
+    bench.mora.gate.clear()
+    bench.ask("work")
+    bench.mora.answering.wait(5)
+    bench.ask("waits")
+    threading.Timer(0.2, bench.mora.gate.set).start()
+    bench.engine.stop()
+    assert sorted(bench.wait(2)) == [("waits", "CANCELLED"), ("work", "CANCELLED")]
+
+
+def test_on_question_encodes_nothing_ahead() -> None:
+    bench = Bench(encode_ahead="on_question")
+    fill(bench)
+    time.sleep(0.1)
+    assert bench.mora.encoded == 0
+    bench.ask("a")
+    bench.wait(1)
+    assert bench.mora.encoded == 4
+    bench.engine.stop()
