@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ``groundmore`` command. Each subcommand is a small file in ``commands``.
 
-Heavy imports (torch, transformers, rclpy, mujoco) happen inside the functions that need them, so that
-help answers at once.
+Heavy imports (torch, transformers, rclpy, mujoco) happen inside the functions that need them, so
+that help answers at once.
 """
 
 import sys

@@ -143,7 +143,11 @@ class Outbox:
         """
         from groundmore_ros.bags.writer import BagFile
 
-        taken = [n for n in ("masks", "answers.json", "answers.mcap", "overlay.mp4") if (folder / n).exists()]
+        taken = [
+            n
+            for n in ("masks", "answers.json", "answers.mcap", "overlay.mp4")
+            if (folder / n).exists()
+        ]
         if taken:
             raise GroundmoreError(f"{folder} already has {', '.join(taken)}; name another folder")
         folder.mkdir(parents=True, exist_ok=True)
@@ -175,8 +179,12 @@ class Outbox:
         )
         for t, frame in enumerate(clip.frames):
             drawn = overlay(frame.picture, ungated[t], bool(active[t]))
-            self._bag.write_jpeg("/image/compressed", frame.stamp, frame.frame_id, to_jpeg(frame.picture))
-            self._bag.write_jpeg("/mora/overlay/compressed", frame.stamp, frame.frame_id, to_jpeg(drawn))
+            self._bag.write_jpeg(
+                "/image/compressed", frame.stamp, frame.frame_id, to_jpeg(frame.picture)
+            )
+            self._bag.write_jpeg(
+                "/mora/overlay/compressed", frame.stamp, frame.frame_id, to_jpeg(drawn)
+            )
             self._video.add(drawn)
         self._bag.write_result(result)
 

@@ -7,85 +7,92 @@ Nothing is downloaded or installed here: a model must be on the machine (`ground
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-BOOLEAN = ["true", "false"]
+# An empty value leaves a parameter as params_file has it.
+BOOLEAN = ["", "true", "false"]
+UNSET = "Empty: as in params_file."
 
 ARGUMENTS = [
     DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
     DeclareLaunchArgument(
         "params_file",
         default_value=PathJoinSubstitution([FindPackageShare("groundmore"), "config", "mora.yaml"]),
-        description="YAML file of the node's parameters; the arguments below go before it.",
+        description="YAML file of the node's parameters; the arguments below, where given, win.",
     ),
     DeclareLaunchArgument(
-        "use_sim_time", default_value="false", choices=BOOLEAN, description="Follow /clock."
+        "use_sim_time", default_value="", choices=BOOLEAN, description=f"Follow /clock. {UNSET}"
     ),
     DeclareLaunchArgument(
         "image_topics",
-        default_value="image",
-        description="Image topics, separated by commas; the first is the default camera.",
+        default_value="",
+        description=f"Image topics, separated by commas; the first is the default. {UNSET}",
     ),
     DeclareLaunchArgument(
         "image_transport",
-        default_value="raw",
-        choices=["raw", "compressed"],
-        description="Form in which images arrive; compressed listens to <topic>/compressed.",
+        default_value="",
+        choices=["", "raw", "compressed"],
+        description=f"Images come raw, or compressed on <topic>/compressed. {UNSET}",
     ),
     DeclareLaunchArgument(
         "model",
-        default_value="mora-nano",
-        description="A folder, a shipped model's name, or a hub id in the local cache.",
+        default_value="",
+        description=f"A folder, a shipped model's name, or a hub id in the local cache. {UNSET}",
     ),
     DeclareLaunchArgument(
-        "device", default_value="auto", description="auto, cpu, cuda or cuda:N."
+        "device", default_value="", description=f"auto, cpu, cuda or cuda:N. {UNSET}"
     ),
     DeclareLaunchArgument(
         "encoder",
-        default_value="torch",
-        choices=["torch"],
-        description="Back end of SAM's image encoder.",
+        default_value="",
+        choices=["", "torch"],
+        description=f"Back end of SAM's image encoder. {UNSET}",
     ),
     DeclareLaunchArgument(
         "decoder",
-        default_value="torch",
-        choices=["torch"],
-        description="Back end of SAM's mask decoder.",
+        default_value="",
+        choices=["", "torch"],
+        description=f"Back end of SAM's mask decoder. {UNSET}",
     ),
     DeclareLaunchArgument(
         "autostart",
-        default_value="true",
+        default_value="",
         choices=BOOLEAN,
-        description="Configure and activate at start; else the lifecycle services do it.",
+        description=f"Start by itself; else the lifecycle services do it. {UNSET}",
     ),
     DeclareLaunchArgument(
-        "bag", default_value="", description="A bag to play beside the node: its images and questions."
+        "bag",
+        default_value="",
+        description="A bag to play beside the node: its images and questions.",
     ),
 ]
 
 
 def _nodes(context: LaunchContext) -> list[Any]:
-    """The node with the arguments' values, and the player of a bag."""
+    """The node with the arguments that were given, and the player of a bag."""
 
     def value(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
+        return str(LaunchConfiguration(name).perform(context))
 
     texts = ("image_transport", "model", "device", "encoder", "decoder")
-    parameters = {name: value(name) for name in texts} | {
-        "image_topics": [topic.strip() for topic in value("image_topics").split(",")],
-        "use_sim_time": value("use_sim_time") == "true",
-        "autostart": value("autostart") == "true",
-    }
+    given: dict[str, Any] = {name: value(name) for name in texts if value(name)}
+    for name in ("use_sim_time", "autostart"):
+        if value(name):
+            given[name] = value(name) == "true"
+    topics = [topic.strip() for topic in value("image_topics").split(",") if topic.strip()]
+    if topics:
+        given["image_topics"] = topics
     nodes = [
         Node(
             package="groundmore",
             executable="mora_node",
             namespace=value("namespace"),
-            parameters=[value("params_file"), parameters],
+            parameters=[value("params_file"), *([given] if given else [])],
             output="screen",
+            on_exit=Shutdown(reason="the node has ended"),
         )
     ]
     if value("bag"):
@@ -95,6 +102,8 @@ def _nodes(context: LaunchContext) -> list[Any]:
                 executable="play_bag",
                 namespace=value("namespace"),
                 arguments=[value("bag")],
+                # Simulated bags ask on /mora/question, wherever the node is.
+                remappings=[("/mora/question", "mora/question")],
                 output="screen",
             )
         )

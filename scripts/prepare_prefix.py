@@ -37,9 +37,9 @@ def expose(prefix: Path) -> None:
     base = {"base": str(prefix), "platbase": str(prefix)}
     packages = sysconfig.get_path("purelib", vars=base)
     libraries = str(prefix / "lib")
-    # Read at each start before the wheels' own ros_wheels_bootstrapper.pth (in order of names), which
-    # starts Python again with LD_LIBRARY_PATH unless its guard is set. Once our libraries are on the
-    # path, both do nothing.
+    # Read at each start before the wheels' own ros_wheels_bootstrapper.pth (in order of names),
+    # which starts Python again with LD_LIBRARY_PATH unless its guard is set. Once our libraries
+    # are on the path, both do nothing.
     lines = (
         packages,
         f"import os; e = os.environ; l = {libraries!r}; "

@@ -80,7 +80,7 @@ def tiny_config(**changes: object) -> MoraConfig:
         "temporal_hidden": 16,
         "max_new_tokens": 8,
     }
-    return MoraConfig(**(settings | changes))
+    return MoraConfig(**(settings | changes))  # type: ignore[arg-type]
 
 
 def tiny_mora(**changes: object) -> Mora:

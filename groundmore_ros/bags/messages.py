@@ -30,9 +30,7 @@ def build_message(kind: str, fields: dict[str, Any]) -> Any:
     """A message of a type from plain values; nested messages are dictionaries."""
     store = typestore()
     definition = dict(store.fielddefs[kind][1])
-    values = {
-        name: _build_value(definition[name], value) for name, value in fields.items()
-    }
+    values = {name: _build_value(definition[name], value) for name, value in fields.items()}
     return store.types[kind](**values)
 
 

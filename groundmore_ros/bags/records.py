@@ -75,9 +75,7 @@ def mask_fields(result: Result) -> Iterator[Fields]:
             yield _mask(result, stamp, t, k, found, last)
 
 
-def _mask(
-    result: Result, stamp: int, t: int, k: int, found: AnsweredObject, last: bool
-) -> Fields:
+def _mask(result: Result, stamp: int, t: int, k: int, found: AnsweredObject, last: bool) -> Fields:
     mask: NDArray[np.bool_] = found.mask_logits[t] > 0
     left, top, width, height = run_lengths.bounding_box(mask)
     return {

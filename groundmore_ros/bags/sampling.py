@@ -33,7 +33,7 @@ class SlotSampler:
         self._slot: int | None = None
 
     def slot(self, stamp: int) -> int:
-        """The slot of a stamp (ns); whole numbers, so that no stamp is rounded into another slot."""
+        """The slot of a stamp (ns), in whole numbers: none is rounded into another slot."""
         return stamp * self._microhertz // 10**15
 
     def judge(self, stamp: int) -> Verdict:

@@ -111,9 +111,7 @@ def _row(answered: AnsweredFilm, columns: int) -> RGB:
     chosen = np.unique(np.rint(np.linspace(0, len(answered.pictures) - 1, columns)).astype(int))
     frames = [np.asarray(_drawn(answered, int(t), WIDTH // 2)) for t in chosen]
     strip = Image.fromarray(np.concatenate(frames, axis=1))
-    return _stack(
-        [_heading(answered, strip.width), strip, _timeline(answered, strip.width, None)]
-    )
+    return _stack([_heading(answered, strip.width), strip, _timeline(answered, strip.width, None)])
 
 
 def _stack(parts: Sequence[Image.Image]) -> RGB:

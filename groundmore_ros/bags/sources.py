@@ -82,7 +82,14 @@ class _Bag:
             self._reader = AnyReader([path], default_typestore=typestore())
             self._reader.open()
         # A damaged bag fails in many ways inside the reader and its storage plug-ins.
-        except (AnyReaderError, ReaderError, OSError, ValueError, KeyError, AssertionError) as error:
+        except (
+            AnyReaderError,
+            ReaderError,
+            OSError,
+            ValueError,
+            KeyError,
+            AssertionError,
+        ) as error:
             raise SourceError(f"{path} is no bag that can be read: {error}") from error
         try:
             self._connections = self._choose(topic)

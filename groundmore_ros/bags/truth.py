@@ -64,9 +64,7 @@ def read_truth(path: Path) -> BagTruth:
             message = reader.deserialize(raw, connection.msgtype)
             if connection.topic == TRUTH_MASKS:
                 key = (stamp_of(message.header), int(message.object))
-                truth.masks[key] = run_lengths.decode(
-                    message.counts, message.height, message.width
-                )
+                truth.masks[key] = run_lengths.decode(message.counts, message.height, message.width)
             else:
                 truth.answers.append(_true_answer(message))
     return truth

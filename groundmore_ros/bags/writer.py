@@ -19,7 +19,6 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from groundmore_ros.bags.images import to_jpeg
 from groundmore_ros.bags.messages import build_message, typestore
 from groundmore_ros.bags.records import (
     Fields,
@@ -117,9 +116,7 @@ _RELIABLE = Qos(
 )
 
 
-def overlay(
-    picture: NDArray[np.uint8], mask: NDArray[np.bool_], active: bool
-) -> NDArray[np.uint8]:
+def overlay(picture: NDArray[np.uint8], mask: NDArray[np.bool_], active: bool) -> NDArray[np.uint8]:
     """A picture (H, W, 3) with a mask (H, W) drawn into it, faintly outside the event."""
     strength = 0.55 if active else FAINT
     drawn = picture.astype(np.float32)

@@ -57,7 +57,9 @@ def demo(
     typer.echo(f"wrote {', '.join(sorted(p.name for p in out.iterdir()))} to {out}")
     missing = [q for q in questions if q not in recording.answers]
     if missing:
-        raise GroundmoreError(f"no answer to {len(missing)} of {len(questions)}: {', '.join(missing)}")
+        raise GroundmoreError(
+            f"no answer to {len(missing)} of {len(questions)}: {', '.join(missing)}"
+        )
 
 
 def _sample_bags(folder: Path | None) -> list[Path]:
@@ -217,4 +219,5 @@ def _write_bag(out: Path, truths: list["BagTruth"], recording: "Recording") -> N
             if len(content) == 2:
                 bag.write_jpeg("/image/compressed", stamp, "camera", content[1])
             else:
-                bag.write_raw(*content[:2], stamp, content[2])
+                topic, kind, raw = content
+                bag.write_raw(topic, kind, stamp, raw)

@@ -51,12 +51,16 @@ def _print(figures: dict[str, Any]) -> None:
 
     columns = ("right object", "J", "J inside the span", "temporal IoU")
     rules = ("random", "largest motion", "fastest not named")
-    title = f"{figures['questions']} questions about {figures['episodes']} episodes (95 % intervals)"
+    title = (
+        f"{figures['questions']} questions about {figures['episodes']} episodes (95 % intervals)"
+    )
     table = Table("questions", "n", *columns, *rules, title=title)
     for name, row in figures["types"].items():
         if "right object" in row:
             cells = [f"{row[c][0]:.3f} ({row[c][1]:.2f}-{row[c][2]:.2f})" for c in columns]
-            table.add_row(name, str(row["with target"]), *cells, *(f"{row['rules'][r]:.2f}" for r in rules))
+            table.add_row(
+                name, str(row["with target"]), *cells, *(f"{row['rules'][r]:.2f}" for r in rules)
+            )
     console = Console()
     console.print(table)
     nothing = figures["nothing"]

@@ -16,8 +16,8 @@ def require_ros() -> None:
     """
     if find_spec("rclpy") is None:
         raise MissingDependencyError(
-            "ROS 2 is missing: source a ROS 2 installation (source /opt/ros/jazzy/setup.bash), or run "
-            "make setup in a checkout, which needs none"
+            "ROS 2 is missing: source a ROS 2 installation (source /opt/ros/jazzy/setup.bash), or "
+            "run make setup in a checkout, which needs none"
         )
     if find_spec("groundmore") is None:
         raise MissingDependencyError(

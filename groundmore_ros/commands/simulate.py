@@ -2,7 +2,7 @@
 """``groundmore simulate``: physics episodes as bags or arrays."""
 
 import os
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -13,7 +13,7 @@ from groundmore_ros.commands.progress import progress_bar
 __all__ = ["register"]
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How episodes are written."""
 
     bag = "bag"
@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 def simulate(
     out: Path = typer.Argument(..., help="Folder for the episodes; is created."),
     seeds: str = typer.Option("0:10", help="FIRST:END, or one seed. From 2000000: tests only."),
-    format: Format = typer.Option(Format.bag, help="bag: one MCAP each; arrays: for training."),
+    form: Format = typer.Option(
+        Format.bag, "--format", help="bag: one MCAP each; arrays: for training."
+    ),
     workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
     frames: int = typer.Option(16, help="Frames of an episode."),
     rate: float = typer.Option(5.0, help="Frames a second (Hz)."),
@@ -47,7 +49,7 @@ def simulate(
         return
     chosen = seed_range(seeds)
     with progress_bar("episodes", len(chosen)) as advance:
-        if format is Format.bag:
+        if form is Format.bag:
             recording.write_bags(out, chosen, settings, workers, advance)
         else:
             shards.write_shards(out, chosen, settings, workers, advance)

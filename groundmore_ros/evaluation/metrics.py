@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of merit of masks and spans.
 
-J and F are those of Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
-Segmentation" (DAVIS, 2016).
+J and F are those of Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video
+Object Segmentation" (DAVIS, 2016).
 """
 
 import math

@@ -65,7 +65,9 @@ class Mora:
     Not safe for use by several threads at once, but for ``encode`` beside ``answer_features``.
     """
 
-    def __init__(self, model: MoraForCausalLM, tokenizer: MoraTokenizer, name: str = "mora") -> None:
+    def __init__(
+        self, model: MoraForCausalLM, tokenizer: MoraTokenizer, name: str = "mora"
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
@@ -90,7 +92,8 @@ class Mora:
             name: a folder, the name of a shipped model, or a hub id in the local cache.
             device: as torch names it, ``cpu`` or ``cuda``; ``auto`` takes a GPU where there is one.
             dtype: ``auto`` (as saved), ``float32``, ``bfloat16`` or ``float16``.
-            encoder, decoder: the back end of SAM's image encoder and mask decoder: ``torch``.
+            encoder: the back end of SAM's image encoder: ``torch``.
+            decoder: the back end of SAM's mask decoder: ``torch``.
 
         Raises:
             ModelError: it is not there, does not fit together, or is asked for what is not built.

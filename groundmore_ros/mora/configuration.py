@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration of MoRA models, from LISA-7B's layout down to mora-nano."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import CLIPVisionConfig, LlamaConfig, PretrainedConfig, SamConfig
 
@@ -49,7 +49,7 @@ class MoraConfig(PretrainedConfig):
     """
 
     model_type = "mora"
-    sub_configs = {
+    sub_configs: ClassVar[dict[str, Any]] = {
         "text_config": LlamaConfig,
         "vision_config": CLIPVisionConfig,
         "sam_config": SamConfig,
@@ -122,6 +122,7 @@ class MoraConfig(PretrainedConfig):
 
     def get_text_config(self, *args: Any, **kwargs: Any) -> LlamaConfig:
         """The language model's configuration, which generation reads."""
+        del args, kwargs
         return self.text_config
 
     @property

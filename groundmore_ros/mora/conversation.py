@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompt templates: the text around the picture and the question.
 
-A prompt is a list of parts: plain text, IMAGE (where the visual tokens go) and Special tokens. What a
-user types is only ever plain text, so "[SEG]" or "<s>" in a question cannot act as a token.
+A prompt is a list of parts: plain text, IMAGE (where the visual tokens go) and Special tokens.
+What a user types is only ever plain text, so "[SEG]" or "<s>" in a question cannot act as a token.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,9 @@ _LLAVA_SYSTEM = (
     "helpful, detailed, and polite answers to the human's questions."
 )
 _LLAMA_2_SYSTEM = (
-    "You are a helpful language and vision assistant. You are able to understand the visual content "
-    "that the user provides, and assist the user with a variety of tasks using natural language."
+    "You are a helpful language and vision assistant. You are able to understand the visual "
+    "content that the user provides, and assist the user with a variety of tasks using natural "
+    "language."
 )
 _PICTURE: list[Part] = [Special("<im_start>"), IMAGE, Special("<im_end>")]
 

@@ -7,7 +7,7 @@ Shape legend: T frames, N patches, V CLIP's width, E the language model's width,
 channels, G the side of SAM's grid, K objects, D the width of object queries, S summary tokens.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -94,7 +94,11 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
     main_input_name = "input_ids"
     _supports_sdpa = True
     _supports_flash_attn = True
-    _no_split_modules = ["LlamaDecoderLayer", "CLIPEncoderLayer", "SamVisionLayer"]
+    _no_split_modules: ClassVar[list[str]] = [
+        "LlamaDecoderLayer",
+        "CLIPEncoderLayer",
+        "SamVisionLayer",
+    ]
 
     def __init__(self, config: MoraConfig) -> None:
         super().__init__(config)
@@ -119,7 +123,8 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         """The language model's token embeddings."""
         return self.language_model.embed_tokens
 
-    # --- frames ------------------------------------------------------------------------------------
+    # --- frames
+    # ------------------------------------------------------------------------------------
 
     def encode_frames(self, sam_pixels: Tensor, clip_pixels: Tensor) -> list[FrameFeatures]:
         """Features of frames, each of that frame alone.
@@ -146,7 +151,8 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         features: Tensor = out.hidden_states[self.config.select_layer][:, 1:]
         return features
 
-    # --- clips -------------------------------------------------------------------------------------
+    # --- clips
+    # -------------------------------------------------------------------------------------
 
     def compare(self, frames: list[FrameFeatures]) -> Clip:
         """Put a clip's frames together: pooled tokens, tracks, object tokens."""
@@ -166,7 +172,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         return Clip(tokens[None], moments, tracks, reasoning)
 
     def pooled_tokens(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Temporal tokens (T, E), and with the N spatial ones behind them (T + N, E), of (T, N, V)."""
+        """Temporal tokens (T, E), and with the N spatial ones behind them, of patches (T, N, V)."""
         moments = self.projector(patches.mean(-2))
         spatial = self.projector(patches.mean(-3))
         return moments, torch.cat([moments, spatial], dim=-2)
@@ -199,7 +205,8 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
             hidden_states=(hidden,),
         )
 
-    # --- answers -----------------------------------------------------------------------------------
+    # --- answers
+    # -----------------------------------------------------------------------------------
 
     def seg_embedding(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., E) that predict [SEG] to embeddings (..., C)."""
@@ -207,7 +214,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         return embedding
 
     def point(self, seg: Tensor, keys: Tensor, valid: Tensor) -> Tensor:
-        """Logits (..., K) of the objects that [SEG] embeddings (..., C) mean, by keys (..., K, C)."""
+        """Logits (..., K) of objects by their keys (..., K, C), for [SEG] embeddings (..., C)."""
         likeness = (keys @ seg[..., None])[..., 0] / seg.shape[-1] ** 0.5
         return likeness.masked_fill(~valid, -1e4)
 
@@ -246,5 +253,3 @@ def _projector(kind: str, before: int, after: int) -> nn.Module:
     if kind == "linear":
         return nn.Linear(before, after)
     return nn.Sequential(nn.Linear(before, after), nn.GELU(), nn.Linear(after, after))
-
-

@@ -16,7 +16,14 @@ from torch.nn import functional
 
 from groundmore_ros.mora.configuration import MoraConfig
 
-__all__ = ["FrameObjects", "ObjectQueries", "ObjectReasoner", "Reasoning", "columns_at", "track_features"]
+__all__ = [
+    "FrameObjects",
+    "ObjectQueries",
+    "ObjectReasoner",
+    "Reasoning",
+    "columns_at",
+    "track_features",
+]
 
 GEOMETRY = 4  # centre x, centre y, width, height, as shares of the picture's side
 # Presence, score, box, its change since the last frame, frames since it was last seen.
@@ -94,8 +101,7 @@ class ObjectQueries(nn.Module):
         )
 
     def prompts(self, places: Tensor, queries: Tensor) -> Tensor:
-        """What asks SAM's decoder for objects: positional codes (..., C) and queries (..., D) to
-        tokens (..., 2, C)."""
+        """Prompts (..., 2, C) of objects: their queries (..., D) and places' codes (..., C)."""
         return torch.stack([self.prompt(queries), places], dim=-2)
 
     @staticmethod
@@ -115,7 +121,9 @@ def columns_at(maps: Tensor, cells: Tensor) -> Tensor:
 
 
 def track_features(boxes: Tensor, scores: Tensor, present: Tensor) -> Tensor:
-    """What moves, in numbers: (B, K, T, TRACK_EXTRAS) from boxes (B, K, T, 4) and the rest (B, K, T).
+    """What moves, in numbers (B, K, T, TRACK_EXTRAS).
+
+    Boxes are (B, K, T, 4), the rest (B, K, T).
 
     Absent frames hold the last known box; their change is zero.
     """
@@ -160,14 +168,14 @@ class ObjectReasoner(nn.Module):
         self.scene = nn.Linear(config.vision_config.hidden_size, width)
         self.summary = nn.Parameter(torch.randn(config.summary_tokens, width) * 0.02)
         self.kind = nn.Parameter(torch.randn(2, width) * 0.02)  # the scene, an object
-        self.layers = nn.ModuleList(_Layer(width, self.HEADS) for _ in range(config.reasoner_layers))
+        self.layers = nn.ModuleList(
+            _Layer(width, self.HEADS) for _ in range(config.reasoner_layers)
+        )
         self.norm = nn.LayerNorm(width)
         self.token = nn.Linear(width, width)
         self.key = nn.Linear(config.summary_tokens * width, channels)
 
-    def forward(
-        self, queries: Tensor, extras: Tensor, valid: Tensor, scene: Tensor
-    ) -> Reasoning:
+    def forward(self, queries: Tensor, extras: Tensor, valid: Tensor, scene: Tensor) -> Reasoning:
         """Reason over tracks.
 
         Args:
@@ -234,8 +242,6 @@ class _Attention(nn.Module):
 
 def _time_code(frames: int, width: int, like: Tensor) -> Tensor:
     """Sinusoids of the frame's index (T, E): any number of frames."""
-    rate = torch.exp(
-        torch.arange(0, width, 2, device=like.device) * (-math.log(200.0) / width)
-    )
+    rate = torch.exp(torch.arange(0, width, 2, device=like.device) * (-math.log(200.0) / width))
     phase = torch.arange(frames, device=like.device)[:, None] * rate
     return torch.stack([phase.sin(), phase.cos()], dim=-1).flatten(1).to(like.dtype)

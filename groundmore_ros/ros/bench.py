@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from groundmore.msg import MotionAnswer, MotionQuestion
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from groundmore.msg import MotionAnswer, MotionQuestion
 from groundmore_ros.bags.images import to_jpeg
 from groundmore_ros.bags.sampling import SlotSampler
 from groundmore_ros.errors import GroundmoreError
@@ -67,7 +67,9 @@ class NodeBench:
             "callback p99 (ms)": self.number("image callback p99 (ms)"),
             "frame interval (ms)": interval,
             "questions answered": sum(self.statuses.values()),
-            "question latency median (s)": float(np.median(self.latencies)) if self.latencies else None,
+            "question latency median (s)": float(np.median(self.latencies))
+            if self.latencies
+            else None,
             "question latency p95 (s)": (
                 float(np.percentile(self.latencies, 95)) if self.latencies else None
             ),
@@ -131,9 +133,7 @@ def _ask_until_done(
         for status in message.status:
             if status.name.startswith("mora"):
                 bench.figures.update({v.key: v.value for v in status.values})
-        bench.memory.append(
-            (time.monotonic() - began, bench.number("resident memory (MB)"))
-        )
+        bench.memory.append((time.monotonic() - began, bench.number("resident memory (MB)")))
 
     kept = QoSProfile(
         depth=100,

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image subscriptions that frames really arrive on.
 
-A subscription is made when a publisher is discovered, with the reliability that it offers; it is made
-anew, best effort, where a publisher turns out not to fit. Durability is always volatile.
+A subscription is made when a publisher is discovered, with the reliability that it offers; it is
+made anew, best effort, where a publisher turns out not to fit. Durability is always volatile.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -32,7 +33,9 @@ class CameraSubscription:
         on_lost: Callable[[int], None],
     ) -> None:
         """Look for publishers of a resolved topic from now on."""
-        self.topic = f"{topic}/compressed" if compressed and not topic.endswith("/compressed") else topic
+        self.topic = (
+            f"{topic}/compressed" if compressed and not topic.endswith("/compressed") else topic
+        )
         self._node = node
         self._kind = CompressedImage if compressed else Image
         self._on_frame = on_frame
@@ -40,7 +43,8 @@ class CameraSubscription:
         self._subscription: Any = None
         self._reliability: ReliabilityPolicy | None = None
         self._refused = False
-        self._timer = node.create_timer(LOOK_EVERY, self._look)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        self._timer = node.create_timer(LOOK_EVERY, self._look, clock=steady)
 
     def _look(self) -> None:
         publishers = self._node.get_publishers_info_by_topic(self.topic)
@@ -79,6 +83,7 @@ class CameraSubscription:
         )
 
     def _on_incompatible(self, event: Any) -> None:
+        del event
         self._node.get_logger().warning(
             f"{self.topic}: a publisher offers another quality of service; subscribing best effort"
         )

@@ -79,7 +79,7 @@ class ClipBuffer:
         return self._newest
 
     def judge(self, stamp: int) -> Verdict:
-        """Count a received frame and tell whether it is to be added. A jump back empties the ring."""
+        """Count a received frame, tell whether to add it. A jump back empties the ring."""
         with self._lock:
             verdict = self._sampler.judge(stamp)
             self.counts["received"] += 1

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from groundmore.msg import EventSpan
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
+from groundmore.msg import EventSpan
 from groundmore_ros.bags.images import decode_compressed, decode_image
 from groundmore_ros.errors import BadFrameError
 
@@ -69,5 +69,7 @@ def image_message(header: dict[str, Any], pixels: NDArray[np.uint8]) -> Any:
     message.height, message.width = pixels.shape[:2]
     message.encoding = "mono8" if pixels.ndim == 2 else "rgb8"
     message.step = message.width * (1 if pixels.ndim == 2 else 3)
-    message.data = pixels.tobytes()  # bytes are taken over as they are; other types are copied slowly
+    message.data = (
+        pixels.tobytes()
+    )  # bytes are taken over as they are; other types are copied slowly
     return message

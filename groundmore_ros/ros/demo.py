@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from groundmore.msg import EventSpan, MotionAnswer, MotionMask
 from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
+from groundmore.msg import EventSpan, MotionAnswer, MotionMask
 from groundmore_ros import run_lengths
 from groundmore_ros.bags.sources import stamp_of
 from groundmore_ros.errors import GroundmoreError
@@ -102,9 +102,7 @@ def _listen(listener: Any, recording: Recording) -> None:
     for name, kind in TOPICS.items():
         transient = DurabilityPolicy.TRANSIENT_LOCAL
         durability = transient if name == "answers" else DurabilityPolicy.VOLATILE
-        qos = QoSProfile(
-            depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE, durability=durability
-        )
+        qos = QoSProfile(depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
         take = _Taker(recording, f"/mora/{name}", kind)
         listener.create_subscription(kind, f"/mora/{name}", take, qos, raw=True)
 

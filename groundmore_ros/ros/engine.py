@@ -167,7 +167,8 @@ class AnswerEngine:
             if thread is not threading.current_thread():
                 thread.join()
 
-    # --- encoder thread ----------------------------------------------------------------------------
+    # --- encoder thread
+    # ----------------------------------------------------------------------------
 
     def _encode_loop(self) -> None:
         while self._running:
@@ -197,7 +198,8 @@ class AnswerEngine:
                 return frame
         return None
 
-    # --- answer thread -----------------------------------------------------------------------------
+    # --- answer thread
+    # -----------------------------------------------------------------------------
 
     def _answer_loop(self) -> None:
         while True:
@@ -233,7 +235,9 @@ class AnswerEngine:
         age = time.monotonic() - pending.arrived
         if age > self._settings.deadline:
             limit = self._settings.deadline
-            self._finish(pending, Status.EXPIRED, f"it waited {age:.1f} s; the deadline is {limit:g} s")
+            self._finish(
+                pending, Status.EXPIRED, f"it waited {age:.1f} s; the deadline is {limit:g} s"
+            )
             return
         try:
             result, frames = self._answer(pending, age)
@@ -248,9 +252,7 @@ class AnswerEngine:
         else:
             self._finish_with(pending, result, frames)
 
-    def _answer(
-        self, pending: PendingQuestion, age: float
-    ) -> tuple[Result, list[BufferedFrame]]:
+    def _answer(self, pending: PendingQuestion, age: float) -> tuple[Result, list[BufferedFrame]]:
         end = pending.end if pending.end is not None else pending.buffer.newest
         if end is None:
             raise BadFrameError(f"no frame has come from {pending.buffer.camera}")

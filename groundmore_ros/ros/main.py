@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import rclpy
 import rclpy.lifecycle
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from groundmore_ros.ros.node import MoraNode
 
 __all__ = ["main"]
+
+WAKE_EVERY = 0.2  # s
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -21,7 +24,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         1 where autostart was wanted and the node could not be configured.
     """
-    rclpy.init(args=list(args) if args is not None else sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    arguments = sys.argv if args is None else list(args)
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     # rclpy's own handler ends the context before waiting questions could be answered.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -29,6 +33,9 @@ def main(args: Sequence[str] | None = None) -> int:
     # rclpy's multi-threaded executor is slow; the work is on the engine's threads anyway.
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    # An idle executor waits in C, where Python's signal handlers do not run: wake it now and then,
+    # by a clock that no simulation stops.
+    node.create_timer(WAKE_EVERY, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
     try:
         if node.get_parameter("autostart").value and not _start(node):
             return 1
@@ -44,6 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(number: int, frame: object) -> None:
+    del number, frame
     raise KeyboardInterrupt
 
 

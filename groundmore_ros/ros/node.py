@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from groundmore.msg import MotionQuestion
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
+from groundmore.msg import MotionQuestion
 from groundmore_ros.bags.records import Result
 from groundmore_ros.bags.sampling import Verdict
 from groundmore_ros.bags.sources import stamp_of
@@ -62,7 +63,8 @@ class MoraNode(LifecycleNode):
         self._warned: dict[str, float] = {}
         self._callback_times: deque[float] = deque(maxlen=CALLBACKS_TIMED)
 
-    # --- lifecycle ---------------------------------------------------------------------------------
+    # --- lifecycle
+    # ---------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model."""
@@ -140,7 +142,7 @@ class MoraNode(LifecycleNode):
         )
 
     def _activate(self) -> None:
-        assert self.mora is not None and self._outputs is not None
+        assert self.mora is not None, "activate comes after configure"
         self._engine = AnswerEngine(
             self.mora,
             self._buffers,
@@ -171,7 +173,9 @@ class MoraNode(LifecycleNode):
             self.create_subscription(MotionQuestion, "~/question", self._on_question, qos),
             self.create_subscription(String, "~/question_text", self._on_text, qos),
         ]
-        self._timer = self.create_timer(DIAGNOSE_EVERY, self._diagnose)
+        # By a clock that goes on where simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(DIAGNOSE_EVERY, self._diagnose, clock=steady)
 
     def _deactivate(self) -> None:
         for camera in self._cameras:
@@ -193,7 +197,8 @@ class MoraNode(LifecycleNode):
         self._buffers = []
         self.mora = None
 
-    # --- inputs ------------------------------------------------------------------------------------
+    # --- inputs
+    # ------------------------------------------------------------------------------------
 
     def _on_frame(self, buffer: ClipBuffer, compressed: bool, raw: bytes) -> None:
         """Store a frame; it is unpacked only when it is encoded."""
@@ -285,7 +290,8 @@ class MoraNode(LifecycleNode):
         known = ", ".join(b.camera for b in self._buffers)
         raise BadQuestionError(f"camera is {name!r}; expected one of {known}")
 
-    # --- results -----------------------------------------------------------------------------------
+    # --- results
+    # -----------------------------------------------------------------------------------
 
     def _deliver(self, result: Result, frames: list[BufferedFrame]) -> None:
         self._answers[result.status.name] += 1
@@ -329,6 +335,8 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
             bounds = FloatingPointRange(from_value=parameter.low, to_value=parameter.high)
             descriptor.floating_point_range = [bounds]
         else:
-            bounds = IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high), step=1)
+            bounds = IntegerRange(
+                from_value=int(parameter.low), to_value=int(parameter.high), step=1
+            )
             descriptor.integer_range = [bounds]
     return descriptor

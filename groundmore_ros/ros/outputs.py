@@ -5,10 +5,10 @@ import threading
 from typing import Any
 
 import numpy as np
-from groundmore.msg import EventSpan, MotionAnswer, MotionMask
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
+from groundmore.msg import EventSpan, MotionAnswer, MotionMask
 from groundmore_ros.bags.records import Result, answer_fields, event_fields, mask_fields
 from groundmore_ros.bags.writer import overlay
 from groundmore_ros.ros.clip_buffer import BufferedFrame
@@ -30,8 +30,12 @@ class Outputs:
             return node.create_lifecycle_publisher(kind, f"~/{name}", qos)
 
         reliable = ReliabilityPolicy.RELIABLE
-        self._masks = publisher(MotionMask, "masks", QoSProfile(depth=MASKS_KEPT, reliability=reliable))
-        self._events = publisher(EventSpan, "events", QoSProfile(depth=MASKS_KEPT, reliability=reliable))
+        self._masks = publisher(
+            MotionMask, "masks", QoSProfile(depth=MASKS_KEPT, reliability=reliable)
+        )
+        self._events = publisher(
+            EventSpan, "events", QoSProfile(depth=MASKS_KEPT, reliability=reliable)
+        )
         self._answers = publisher(
             MotionAnswer,
             "answers",

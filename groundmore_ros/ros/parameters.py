@@ -39,7 +39,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("encoder", "torch", "Back end of SAM's image encoder.", choices=("torch",)),
     Parameter("decoder", "torch", "Back end of SAM's mask decoder.", choices=("torch",)),
-    Parameter("image_topics", ["image"], "Image topics, one camera each; the first is the default."),
+    Parameter("image_topics", ["image"], "Image topics, a camera each; the first is the default."),
     Parameter(
         "image_transport",
         "raw",
@@ -63,8 +63,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "encode_ahead",
         "auto",
-        "Which frames are encoded before a question asks: all, those of the newest window, or none; "
-        "auto measures what this machine can do.",
+        "Which frames are encoded before a question asks: all, those of the newest window, or "
+        "none; auto measures what this machine can do.",
         choices=("auto", "always", "recent", "on_question"),
     ),
     Parameter("autostart", True, "Configure and activate at start."),

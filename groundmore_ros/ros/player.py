@@ -10,14 +10,14 @@ from typing import Any
 import rclpy
 import rclpy.duration
 import rclpy.utilities
-from groundmore.msg import MotionQuestion
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CompressedImage, Image
 
+from groundmore.msg import MotionQuestion
 from groundmore_ros.bags.messages import typestore
-from groundmore_ros.errors import SourceError
+from groundmore_ros.errors import GroundmoreError, SourceError
 
 __all__ = ["main", "play_bags"]
 
@@ -73,6 +73,7 @@ def play_bags(
 
 class _Player:
     def __init__(self, node: Any, bags: Sequence[Path], questions: bool) -> None:
+        self._node = node
         self._bags = bags
         self._wanted = {k for k in TYPES if questions or not k.endswith("MotionQuestion")}
         self._publishers: dict[str, Any] = {}
@@ -96,6 +97,10 @@ class _Player:
             if all(p.get_subscription_count() for p in self._publishers.values()):
                 return
             time.sleep(0.05)
+        alone = [t for t, p in self._publishers.items() if not p.get_subscription_count()]
+        self._node.get_logger().warning(
+            f"nobody listens to {', '.join(alone)}; playing all the same"
+        )
 
     def _messages(self) -> Iterator[tuple[str, str, int, bytes]]:
         for bag in self._bags:
@@ -134,11 +139,15 @@ def _reader(bag: Path) -> Any:
 def main() -> int:
     """For ``ros2 run groundmore play_bag BAG ...`` and the launch file."""
     arguments = rclpy.utilities.remove_ros_args(sys.argv)[1:]
-    return play_bags(
-        [Path(a) for a in arguments],
-        speed=1.0,
-        questions=True,
-        loop=False,
-        wait=30.0,
-        ros_arguments=sys.argv,
-    )
+    try:
+        return play_bags(
+            [Path(a).expanduser() for a in arguments],
+            speed=1.0,
+            questions=True,
+            loop=False,
+            wait=30.0,
+            ros_arguments=sys.argv,
+        )
+    except GroundmoreError as error:
+        print(f"play_bag: {error}", file=sys.stderr)
+        return 1

@@ -75,7 +75,7 @@ def generate(seed: int, **settings: Any) -> Episode:
         height=chosen.height,
     )
     frames = _with_noise(rng, frames, scene.noise)
-    motion = analyse(trajectory, scene, stamps, masks)
+    motion = analyse(trajectory, scene, masks)
 
     def without(body: int) -> list[Clarity]:
         return mobility(physics.simulate(model, scene, chosen.duration, without=body), scene)

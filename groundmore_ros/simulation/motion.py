@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What moved, when, how and why: facts read off a simulated trajectory and its contact record.
 
-Whatever lies between a clear yes and a clear no is reported as ambiguous, so that questions about it
-can be dropped.
+Whatever lies between a clear yes and a clear no is reported as ambiguous, so that questions about
+it can be dropped.
 """
 
 from dataclasses import dataclass
@@ -81,10 +81,8 @@ class Motion:
     causes: list[int | None]
 
 
-def analyse(
-    trajectory: Trajectory, scene: Scene, stamps: Floats, masks: NDArray[np.uint8]
-) -> Motion:
-    """Read the facts off a trajectory and the masks (T, H, W) rendered at its stamps (T,)."""
+def analyse(trajectory: Trajectory, scene: Scene, masks: NDArray[np.uint8]) -> Motion:
+    """Read the facts off a trajectory and the masks (T, H, W) rendered from it."""
     positions = trajectory.positions
     moved = mobility(trajectory, scene)
     speed = _speeds(trajectory, scene)
@@ -171,7 +169,9 @@ def _segments(times: Floats, speed: Floats) -> list[Segment]:
             moving = False
         if moving:
             runs[-1][1] = i
-    found = [Segment(float(times[a]), float(times[b]), float(speed[a : b + 1].max())) for a, b in runs]
+    found = [
+        Segment(float(times[a]), float(times[b]), float(speed[a : b + 1].max())) for a, b in runs
+    ]
     return [s for s in found if s.peak >= MOVED_SPEED]
 
 

@@ -55,7 +55,7 @@ class Trajectory:
 
 
 def build_model(scene: Scene, width: int = 160, height: int = 120) -> mujoco.MjModel:
-    """Compile a scene; body k is geom ``body<k>`` and joint k. Size is the largest image, pixels."""
+    """Compile a scene; body k is geom ``body<k>`` and joint k. Pictures are at most that large."""
     spec = mujoco.MjSpec()
     spec.option.timestep = TIMESTEP
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -113,7 +113,10 @@ def _add_surfaces(spec: mujoco.MjSpec, scene: Scene) -> None:
     world = spec.worldbody
     if not scene.table:
         world.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1], material="surface", friction=[1, 0, 0]
+            type=mujoco.mjtGeom.mjGEOM_PLANE,
+            size=[4, 4, 0.1],
+            material="surface",
+            friction=[1, 0, 0],
         )
         return
     world.add_geom(
@@ -271,7 +274,9 @@ class _Recorder:
             self._open[key] = (start, time)
 
     def finish(self, duration: float) -> Trajectory:
-        rest = [Contact(*key, start, min(end, duration)) for key, (start, end) in self._open.items()]
+        rest = [
+            Contact(*key, start, min(end, duration)) for key, (start, end) in self._open.items()
+        ]
         poses = np.array(self._poses)
         return Trajectory(
             times=np.array(self._times),

@@ -7,6 +7,7 @@ that is meant. Whatever the facts leave unclear yields none.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -178,7 +179,8 @@ def _span(candidate: _Candidate, facts: _Facts) -> tuple[float, float] | None:
     return float(stamps[frames[0]]), float(stamps[frames[-1]])
 
 
-# --- names -----------------------------------------------------------------------------------------
+# --- names
+# -----------------------------------------------------------------------------------------
 
 
 def _full_name(body: Body) -> str:
@@ -208,9 +210,7 @@ def _look_name(rng: Generator, k: int, looks: list[tuple[str, str]]) -> str:
     return options[int(rng.choice(len(options), p=weights / weights.sum()))][0]
 
 
-def reword(
-    rng: Generator, predicate: str, named: list[int], looks: list[tuple[str, str]]
-) -> str:
+def reword(rng: Generator, predicate: str, named: list[int], looks: list[tuple[str, str]]) -> str:
     """Another wording of a question, for training.
 
     Args:
@@ -226,7 +226,7 @@ def reword(
 
 
 def _place_name(k: int, facts: _Facts) -> str | None:
-    """ "the object furthest left at the start", where that is clear."""
+    """The object that is leftmost (or rightmost) at the start, where that is clear."""
     if not facts.motion.seen[0].all():
         return None
     x = np.array([b.position[0] for b in facts.bodies])
@@ -293,7 +293,8 @@ def _whole_motion(k: int, facts: _Facts) -> Segment | None:
     return replace(segments[0], end=segments[-1].end)
 
 
-# --- predicates ------------------------------------------------------------------------------------
+# --- predicates
+# ------------------------------------------------------------------------------------
 
 _Rule = Callable[[_Facts], Iterator[_Candidate]]
 
@@ -376,7 +377,7 @@ def _passages(facts: _Facts) -> Iterator[_Candidate]:
 
 
 def _apart(times: list[float]) -> bool:
-    return all(b - a >= ORDER_GAP for a, b in zip(times, times[1:], strict=False))
+    return all(b - a >= ORDER_GAP for a, b in pairwise(times))
 
 
 def _order(facts: _Facts) -> Iterator[_Candidate]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Episodes as bags: compressed frames with stamps, the questions, and the truth.
 
-Topics: ``/image/compressed`` (CompressedImage), ``/mora/question`` (MotionQuestion, at the time it is
-to be asked), ``/truth/masks`` (MotionMask, one for each object in each frame; ``object`` counts from 0),
-``/truth/events`` (EventSpan) and ``/truth/answers`` (MotionAnswer). A question's id is
+Topics: ``/image/compressed`` (CompressedImage), ``/mora/question`` (MotionQuestion, at the time it
+is to be asked), ``/truth/masks`` (MotionMask, one for each object in each frame; ``object`` counts
+from 0), ``/truth/events`` (EventSpan) and ``/truth/answers`` (MotionAnswer). A question's id is
 ``<seed>-<number>-<Type>``.
 """
 

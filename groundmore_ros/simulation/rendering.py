@@ -29,6 +29,7 @@ def _context(process: int, width: int, height: int) -> Any:
     Raises:
         MissingDependencyError: none works.
     """
+    del process  # only tells caches of forked processes apart
     wanted = os.environ.get("MUJOCO_GL", "")
     failures = []
     for name in [wanted] if wanted in _BACKENDS else ["egl", "osmesa"]:

@@ -68,7 +68,7 @@ def _write_shard(folder: Path, settings: dict[str, Any], seeds: range) -> int:
     episodes = [generate(seed, **settings) for seed in seeds]
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
-        np.savez(file, **_arrays(episodes))
+        np.savez(file, **_arrays(episodes))  # type: ignore[arg-type]
     temporary.rename(path)
     return len(seeds)
 

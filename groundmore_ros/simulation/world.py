@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random scenes: bodies, surfaces, camera, light, and the actions that set bodies in motion.
 
-World frame: x and y horizontal, z up, metres; the surface that objects stand on is z = 0. Scenes are
-laid out in the camera's ground frame (x to the camera's right, y away from it) and the world axes
-are that frame, so "left" is -x in the first frame.
+World frame: x and y horizontal, z up, metres; the surface that objects stand on is z = 0. Scenes
+are laid out in the camera's ground frame (x to the camera's right, y away from it) and the world
+axes are that frame, so "left" is -x in the first frame.
 """
 
 from dataclasses import dataclass, field
@@ -188,7 +188,9 @@ def _sample_looks(rng: Generator, count: int, shared: float) -> list[tuple[str, 
 
 def _sample_body(rng: Generator, shape: str, colour: str, placed: list[Body]) -> Body:
     size = float(rng.uniform(0.048, 0.075))
-    rgb = np.clip(np.array(COLOURS[colour]) * rng.uniform(0.9, 1.08) + rng.normal(0, 0.015, 3), 0, 1)
+    rgb = np.clip(
+        np.array(COLOURS[colour]) * rng.uniform(0.9, 1.08) + rng.normal(0, 0.015, 3), 0, 1
+    )
     half = SHAPES[shape][2] * size
     body = Body(
         shape=shape,

@@ -90,7 +90,7 @@ def _load_worker(folder: Path) -> None:
     global _worker_model
     torch.set_num_threads(1)
     _worker_model = MoraForCausalLM.from_pretrained(folder).eval()
-    _worker_model.segmenter.to(memory_format=torch.channels_last)
+    _worker_model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @torch.inference_mode()
@@ -102,7 +102,9 @@ def _cache_shard(shard: Path, target: Path) -> None:
     episodes = []
     for e, note in enumerate(notes):
         tracks = _tracks(model, frames[e])
-        object_of, track_of = _labels(tracks, masks[e], len(note["objects"]), model.config.image_size)
+        object_of, track_of = _labels(
+            tracks, masks[e], len(note["objects"]), model.config.image_size
+        )
         episodes.append(
             CachedEpisode(
                 queries=tracks.queries.half().numpy(),
@@ -137,7 +139,9 @@ def load_cache(files: Sequence[Path]) -> list[CachedEpisode]:
 
 def _tracks(model: MoraForCausalLM, frames: NDArray[np.uint8]) -> Tracks:
     side = model.config.image_size
-    pixels = (frames.astype(np.float32) - np.float32(SAM_MEAN)) / np.float32(SAM_STD)
+    pixels = (frames.astype(np.float32) - np.array(SAM_MEAN, np.float32)) / np.array(
+        SAM_STD, np.float32
+    )
     height, width = frames.shape[1:3]
     pixels = np.pad(pixels, ((0, 0), (0, side - height), (0, side - width), (0, 0)))
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
@@ -195,10 +199,12 @@ def _truth_boxes(mask: NDArray[np.uint8], objects: int, side: int) -> tuple[Tens
 def _box_iou(first: Tensor, second: Tensor) -> Tensor:
     """(A, B) overlaps of boxes (A, 4) and (B, 4) given by centre and size."""
     low = torch.maximum(
-        (first[:, None, :2] - first[:, None, 2:] / 2), (second[None, :, :2] - second[None, :, 2:] / 2)
+        (first[:, None, :2] - first[:, None, 2:] / 2),
+        (second[None, :, :2] - second[None, :, 2:] / 2),
     )
     high = torch.minimum(
-        (first[:, None, :2] + first[:, None, 2:] / 2), (second[None, :, :2] + second[None, :, 2:] / 2)
+        (first[:, None, :2] + first[:, None, 2:] / 2),
+        (second[None, :, :2] + second[None, :, 2:] / 2),
     )
     both = (high - low).clamp(min=0).prod(-1)
     areas = first[:, 2:].prod(-1)[:, None] + second[:, 2:].prod(-1)[None]

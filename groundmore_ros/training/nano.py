@@ -50,7 +50,9 @@ def load_recipe(name: str) -> dict[str, Any]:
     for part in ("seeds", "validation"):
         first, last = recipe["data"][part]
         if last > TEST_SEEDS.start:
-            raise GroundmoreError(f"{part} is {first} to {last}; seeds from 2,000,000 are for tests")
+            raise GroundmoreError(
+                f"{part} is {first} to {last}; seeds from 2,000,000 are for tests"
+            )
     return recipe
 
 
@@ -96,7 +98,8 @@ class NanoTraining:
         settings["text_config"] = settings["text_config"] | {"vocab_size": vocabulary}
         return settings
 
-    # --- stages ------------------------------------------------------------------------------------
+    # --- stages
+    # ------------------------------------------------------------------------------------
 
     def simulate(self) -> None:
         """Generate the episodes."""
@@ -137,9 +140,11 @@ class NanoTraining:
         settings = dict(self.recipe[name])
         drawn, frames = settings.pop("drawn"), settings.pop("frames")
         schedule = Schedule(**settings)
-        model.segmenter.to(memory_format=torch.channels_last)
+        model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress.stage(stage, schedule.steps)
-        batches = _PooledFrames(self._shards("seeds"), schedule.batch, frames, model.config.image_size)
+        batches = _PooledFrames(
+            self._shards("seeds"), schedule.batch, frames, model.config.image_size
+        )
         return fit(
             module,
             lambda step: (batches.at(step), drawn),
@@ -195,7 +200,8 @@ class NanoTraining:
             stop=self.progress.stop,
         )
 
-    # --- files -------------------------------------------------------------------------------------
+    # --- files
+    # -------------------------------------------------------------------------------------
 
     def _shards(self, part: str) -> list[Path]:
         first, last = self.recipe["data"][part]
@@ -238,7 +244,7 @@ def validate(
     tokenizer: MoraTokenizer,
     templates: tuple[str, str, str],
 ) -> dict[str, float]:
-    """Quick figures on held-out episodes: the early pointer by type, and frames with the truth given.
+    """Quick figures on held-out episodes, without generating answers.
 
     The early pointer reads the state before the answer's first word, so nothing of the answer is
     given away; the time figure is given the right object.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """First stage: the image encoder, object queries and mask decoder learn to see objects.
 
-Everything is learned from masks; the names of colours and shapes are an auxiliary loss only, through
-heads that are not part of the model.
+Everything is learned from masks; the names of colours and shapes are an auxiliary loss only,
+through heads that are not part of the model.
 """
 
 from typing import NamedTuple
@@ -83,7 +83,9 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
 
 def _normalised(picture: NDArray, side: int) -> NDArray[np.float32]:
     height, width = picture.shape[:2]
-    pixels = (np.clip(picture, 0, 255) - np.float32(SAM_MEAN)) / np.float32(SAM_STD)
+    pixels = (np.clip(picture, 0, 255) - np.array(SAM_MEAN, np.float32)) / np.array(
+        SAM_STD, np.float32
+    )
     return np.pad(pixels, ((0, side - height), (0, side - width), (0, 0))).astype(np.float32)
 
 
@@ -140,7 +142,9 @@ class Perception(nn.Module):
         prompts = self.prompts(picked[chosen], boxes[chosen])
         masks, quality = self.segmenter.decode(embedding[batch.frame[chosen]], prompts)
         masks, quality = masks.float(), quality.float()
-        truth = functional.interpolate(batch.mask[chosen, None], masks.shape[-2:], mode="area")[:, 0]
+        truth = functional.interpolate(batch.mask[chosen, None], masks.shape[-2:], mode="area")[
+            :, 0
+        ]
         overlap = _iou(masks.detach() > 0, truth > 0.5)
         losses = {
             "mask": functional.binary_cross_entropy_with_logits(masks, truth) * 8,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Second stage: who did what, and when, learned on what the frozen perception saw.
 
-All questions about an episode stand behind one visual prefix in one sequence; a block mask keeps them
-from seeing each other. Shape legend: B episodes, T frames, K tracks, L tokens, E width, Q questions.
+All questions about an episode stand behind one visual prefix in one sequence; a block mask keeps
+them from seeing each other. Shape legend: B episodes, T frames, K tracks, L tokens, E width, Q
+questions.
 """
 
 from typing import Any, NamedTuple
@@ -101,7 +102,7 @@ def collate_reasoning(
                 row, asked, b, episode, questions[i], tokenizer, templates, rng, fresh_words
             )
         rows.append(row)
-    length = max(1, max(len(r.ids) for r in rows))
+    length = max(1, *(len(r.ids) for r in rows))
     stacked = {
         name: torch.tensor(np.stack([getattr(e, name) for e in episodes]))
         for name in ("queries", "boxes", "scores", "present", "valid", "pictures")
@@ -138,9 +139,10 @@ class _AskedLists:
         self.types: list[str] = []
 
     def tensors(self) -> Asked:
-        columns = torch.tensor(self.rows, dtype=torch.long).reshape(-1, 5).unbind(1)
+        rows = torch.tensor(self.rows, dtype=torch.long).reshape(-1, 5)
+        episode, first, seg, loc, track = rows.unbind(1)
         inside = torch.from_numpy(np.stack(self.inside)) if self.inside else torch.zeros(0, 1)
-        return Asked(*columns, inside.float(), self.types)
+        return Asked(episode, first, seg, loc, track, inside.float(), self.types)
 
 
 def _add_question(
@@ -190,7 +192,7 @@ def _inside(stamps: np.ndarray, span: list[float] | None) -> np.ndarray:
 
 
 def _track_truth(e: CachedEpisode) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Per track: in motion (K, T), place (K, T, 3), the track of its cause (K,), has an object (K,)."""
+    """Per track: moves (K, T), place (K, T, 3), its cause's track (K,), has an object (K,)."""
     of = e.object_of.astype(int) - 1
     known = of >= 0
     at = np.where(known, of, 0)
@@ -222,12 +224,15 @@ class Reasoner(nn.Module):
         self.moving = nn.Linear(width, 1)
         self.place = nn.Linear(width, 3)
         pooled = width * model.config.summary_tokens
-        self.effect, self.cause = nn.Linear(pooled, self.CAUSE_WIDTH), nn.Linear(pooled, self.CAUSE_WIDTH)
+        self.effect, self.cause = (
+            nn.Linear(pooled, self.CAUSE_WIDTH),
+            nn.Linear(pooled, self.CAUSE_WIDTH),
+        )
         channels = model.config.sam_config.prompt_encoder_config.hidden_size
         self.early = nn.Linear(width, channels)
 
     def run(self, batch: ReasoningBatch) -> tuple[Tensor, Tensor, Reasoning]:
-        """Hidden states (B, L, E) of the questions' tokens, temporal tokens (B, T, E), reasoning."""
+        """States (B, L, E) of the questions' tokens, temporal tokens (B, T, E), reasoning."""
         moments, prefix, reasoning = self._prefix(batch)
         words = self.model.get_input_embeddings()(batch.ids)
         x = torch.cat([prefix, words], dim=1)
@@ -297,7 +302,8 @@ class Reasoner(nn.Module):
             "place": functional.smooth_l1_loss(place, batch.places[there] * 5, beta=0.1),
             "cause": functional.cross_entropy(
                 pairs.flatten(0, 1), wanted.flatten(), ignore_index=-1
-            ) * 0.5,
+            )
+            * 0.5,
         }
 
 
@@ -312,9 +318,7 @@ def _patches(model: MoraForCausalLM, pictures: Tensor) -> Tensor:
     return features.view(batch, frames, *features.shape[1:])
 
 
-def _block_mask(
-    batch: ReasoningBatch, prefix: int, summaries: int
-) -> tuple[Tensor, Tensor]:
+def _block_mask(batch: ReasoningBatch, prefix: int, summaries: int) -> tuple[Tensor, Tensor]:
     """Who may look at whom (B, 1, P + L, P + L), and positions (B, P + L).
 
     A question's tokens see the prefix and their own past. Tokens of tracks that are not there are

@@ -137,9 +137,7 @@ def _resume(module: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Pat
     return int(state["step"])
 
 
-def _save(
-    module: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, step: int
-) -> None:
+def _save(module: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, step: int) -> None:
     state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
     temporary = checkpoint.with_suffix(".part")
     torch.save(state, temporary)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import importlib.util
 from types import SimpleNamespace
 
@@ -73,8 +74,8 @@ def test_16_bit_colour(big: bool) -> None:
     [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],
 )
 def test_yuv422(encoding: str, order: str) -> None:
-    quad = {"u": 90, "v": 200, "y": [60, 180]}
-    luma = iter(quad["y"])  # type: ignore[arg-type]
+    quad = {"u": 90, "v": 200}
+    luma = iter((60, 180))
     row = [next(luma) if c == "y" else quad[c] for c in order] * 4
     decoded = decode_image(image(encoding, np.array([row] * 6, np.uint8)))
     for column, y in enumerate((60, 180)):
@@ -160,10 +161,8 @@ def test_any_bytes_are_a_picture_or_refused(data: bytes) -> None:
 def test_damaged_jpeg_is_a_picture_or_refused(at: int, junk: bytes) -> None:
     jpeg = bytearray(to_jpeg(PIXELS))
     jpeg[at : at + len(junk)] = junk
-    try:
+    with contextlib.suppress(BadFrameError):
         assert decode_compressed(bytes(jpeg)).dtype == np.uint8
-    except BadFrameError:
-        pass
 
 
 @pytest.mark.skipif(

@@ -19,7 +19,9 @@ def result() -> Result:
         spans=[(5.2, 5.4, 0.85)],
         score=0.7,
     )
-    answer = Answer("The red ball [SEG] [LOC].", Status.OK, 0.7, np.array([5, 5.2, 5.4]), (4, 5), [found])
+    answer = Answer(
+        "The red ball [SEG] [LOC].", Status.OK, 0.7, np.array([5, 5.2, 5.4]), (4, 5), [found]
+    )
     return Result("q", "What moves?", "/image", "tiny", Status.OK, answer, STAMPS, "camera")
 
 
@@ -58,7 +60,6 @@ def test_fields_fill_the_packages_messages() -> None:
 
 def test_status_numbers_are_the_messages_constants() -> None:
     constants = {
-        name: value
-        for name, _, value in typestore().fielddefs["groundmore/msg/MotionAnswer"][0]
+        name: value for name, _, value in typestore().fielddefs["groundmore/msg/MotionAnswer"][0]
     }
     assert {status.name: int(status) for status in Status} == constants

@@ -34,7 +34,9 @@ def test_the_likeliest_frame_is_always_inside() -> None:
 def _object(value: float, active: list[bool], score: float) -> AnsweredObject:
     logits = np.full((2, 3, 4), -3, np.float32)
     logits[:, 0, 0] = value
-    return AnsweredObject(logits, np.array([0.2, 0.9], np.float32), np.array(active), [(1, 1, 0.9)], score)
+    return AnsweredObject(
+        logits, np.array([0.2, 0.9], np.float32), np.array(active), [(1, 1, 0.9)], score
+    )
 
 
 def test_an_answer_is_the_union_of_its_objects() -> None:

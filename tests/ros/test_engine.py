@@ -90,7 +90,7 @@ class Bench:
         return [(r.question_id, r.status.name) for r in self.results]
 
 
-@pytest.fixture()
+@pytest.fixture
 def bench() -> Iterator[Bench]:
     made = Bench()
     yield made

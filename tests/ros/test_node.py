@@ -5,19 +5,20 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from groundmore.msg import EventSpan, MotionAnswer, MotionMask, MotionQuestion
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
+from groundmore.msg import EventSpan, MotionAnswer, MotionMask, MotionQuestion
 from groundmore_ros.bags.images import to_jpeg
 from groundmore_ros.bags.records import time_fields
 from groundmore_ros.bags.sources import stamp_of
@@ -60,9 +61,7 @@ class World:
             (EventSpan, "events", self.events, MASKS),
         ):
             self.robot.create_subscription(kind, f"{prefix}/{name}", store.append, qos)
-        self.robot.create_subscription(
-            DiagnosticArray, "/diagnostics", self.diagnostics.append, 10
-        )
+        self.robot.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
         self.questions = self.robot.create_publisher(MotionQuestion, f"{prefix}/question", 2000)
         self.texts = self.robot.create_publisher(String, f"{prefix}/question_text", 10)
         self._executors = []
@@ -147,7 +146,7 @@ class Camera:
         world.wait(lambda: world.received(camera) - before >= frames)
 
 
-@pytest.fixture()
+@pytest.fixture
 def world() -> Iterator[World]:
     made = World().start()
     yield made
@@ -199,7 +198,7 @@ def test_results_carry_the_frames_stamps_in_order_and_come_before_the_answer(sam
         found = [a for a in answers if a.status == Status.OK]
         assert found, "the model found no object in the whole sample"
         for answer in found:
-            world.wait(lambda a=answer: len(_of(world.masks, a)) == a.frames * a.objects)
+            world.wait(partial(_complete, world, answer))
             stamps = [stamp_of(m.header) for m in _of(world.masks, answer)]
             assert stamps == sorted(stamps)
             assert set(stamps) == set(truth.pictures)
@@ -212,6 +211,10 @@ def test_results_carry_the_frames_stamps_in_order_and_come_before_the_answer(sam
             assert answer.latency_reason > 0
     finally:
         world.close()
+
+
+def _complete(world: World, answer: Any) -> bool:
+    return len(_of(world.masks, answer)) == answer.frames * answer.objects
 
 
 def _of(messages: list[Any], answer: Any) -> list[Any]:
@@ -436,7 +439,9 @@ def test_deactivation_cancels_what_waits(world: World) -> None:
     world.camera().film(world)
     future = {"stamp": time_fields(START + 900 * SECOND)}
     question_id = world.ask(header=future)
-    world.wait(lambda: world.node._engine.queue_length == 1)
+    engine = world.node._engine
+    assert engine is not None
+    world.wait(lambda: engine.queue_length == 1)
     assert world.node.trigger_deactivate().name == "SUCCESS"
     assert world.answer(question_id).status == Status.CANCELLED
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_mora
+
+from groundmore_ros.training.cache import CachedEpisode
+from groundmore_ros.training.reasoning import Reasoner, collate_reasoning
+
+TEMPLATES = ("plain", "The {name} [SEG] [LOC].", "Nothing.")
+
+
+def episode(questions: int = 3) -> CachedEpisode:
+    """Two objects in three tracks' room over five frames."""
+    rng = np.random.default_rng(0)
+    asked: list[dict[str, Any]] = [
+        {
+            "text": f"Which object is number {k}?",
+            "type": "Descriptive",
+            "answer": "the red ball" if k else "nothing",
+            "target": 1 if k else None,
+            "span": [0.2, 0.6] if k else None,
+            "predicate": "first",
+            "named": [],
+        }
+        for k in range(questions)
+    ]
+    looks = [{"colour": "red", "shape": "ball"}, {"colour": "blue", "shape": "cube"}]
+    return CachedEpisode(
+        queries=rng.normal(size=(3, 5, 16)).astype(np.float16),
+        boxes=rng.random((3, 5, 4)).astype(np.float16),
+        scores=np.ones((3, 5), np.float16),
+        present=np.array([[1] * 5, [1] * 5, [0] * 5], bool),
+        valid=np.array([True, True, False]),
+        pictures=rng.integers(0, 255, (5, 24, 32, 3), np.uint8),
+        track_of=np.array([-1, 1, 0], np.int8),
+        object_of=np.array([2, 1, 0], np.int8),
+        active=np.zeros((5, 8), bool),
+        places=np.zeros((5, 8, 3), np.float32),
+        causes=np.array([0, 0, -1, -1, -1, -1, -1, -1], np.int8),
+        stamps=np.arange(5) / 5,
+        note={"seed": 0, "objects": looks, "questions": asked},
+    )
+
+
+@pytest.fixture(scope="module")
+def reasoner() -> Reasoner:
+    mora = tiny_mora()
+    return Reasoner(mora.model, mora.tokenizer)
+
+
+def _batch(reasoner: Reasoner, questions: int, seed: int = 0) -> Any:
+    mora = tiny_mora()
+    return collate_reasoning(
+        [episode(questions)],
+        mora.tokenizer,
+        TEMPLATES,
+        np.random.default_rng(seed),
+        most=questions,
+        fresh_words=False,
+    )
+
+
+def test_answers_stand_where_they_are_predicted(reasoner: Reasoner) -> None:
+    batch = _batch(reasoner, 3)
+    ids, asked = batch.ids[0], batch.asked
+    for i in range(3):
+        first, seg, loc = (int(getattr(asked, n)[i]) for n in ("first", "seg", "loc"))
+        assert batch.labels[0, first + 1] == ids[first + 1]
+        if asked.track[i] >= 0:
+            assert ids[seg + 1] == reasoner.seg
+            assert ids[loc + 1] == reasoner.loc
+            assert asked.track[i] == 1
+            assert asked.inside[i].tolist() == [0, 1, 1, 1, 0]
+        else:
+            assert (seg, loc) == (-1, -1)
+
+
+def test_packed_questions_do_not_see_each_other(reasoner: Reasoner) -> None:
+    """A question's states are the same alone and among others."""
+    reasoner.eval()
+    packed, alone = _batch(reasoner, 3), _batch(reasoner, 1)
+    text = alone.ids[0].tolist()
+    row = packed.ids[0].tolist()
+    starts = [i for i in range(len(row)) if row[i : i + len(text)] == text]
+    with torch.no_grad():
+        among, _, _ = reasoner.run(packed)
+        single, _, _ = reasoner.run(alone)
+    assert len(starts) == 1
+    there = among[0, starts[0] : starts[0] + len(text)]
+    assert torch.allclose(there, single[0], atol=1e-5)
+
+
+def test_training_and_answering_see_the_same(reasoner: Reasoner) -> None:
+    """The packed sequence gives the states that generation will compute from the same features."""
+    reasoner.eval()
+    batch = _batch(reasoner, 1)
+    model = reasoner.model
+    with torch.no_grad():
+        hidden, _, _ = reasoner.run(batch)
+        moments, prefix, reasoning = reasoner._prefix(batch)
+        known = reasoning.tokens[0, batch.valid[0]].flatten(0, 1)[None]
+        tracks = batch.valid.shape[1] * model.config.summary_tokens
+        words = model.get_input_embeddings()(batch.ids)
+        embeds = torch.cat([prefix[:, :-tracks], known, words], dim=1)
+        plain = model(inputs_embeds=embeds).hidden_states[0]
+    assert torch.allclose(plain[:, -words.shape[1] :], hidden, atol=1e-5)
+
+
+def test_losses_fall(reasoner: Reasoner) -> None:
+    reasoner.train()
+    optimizer = torch.optim.AdamW(reasoner.parameters(), lr=3e-3)
+    totals = []
+    for _ in range(25):
+        losses = reasoner(_batch(reasoner, 3)).losses
+        total = torch.stack(list(losses.values())).sum()
+        optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        totals.append(float(total))
+    assert totals[-1] < 0.6 * totals[0]
+    assert {"text", "object", "early", "time", "overlap", "place", "cause", "moving"} == set(losses)
