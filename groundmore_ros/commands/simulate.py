@@ -28,9 +28,7 @@ def register(app: typer.Typer) -> None:
 def simulate(
     out: Path = typer.Argument(..., help="Folder for the episodes; is created."),
     seeds: str = typer.Option("0:10", help="FIRST:END, or one seed. From 2000000: tests only."),
-    form: Format = typer.Option(
-        Format.bag, "--format", help="bag: one MCAP each; arrays: for training."
-    ),
+    form: Format = typer.Option(Format.bag, "--format", help="bag: MCAP; arrays: for training."),
     workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
     frames: int = typer.Option(16, help="Frames of an episode."),
     rate: float = typer.Option(5.0, help="Frames a second (Hz)."),

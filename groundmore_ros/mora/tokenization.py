@@ -99,7 +99,8 @@ class MoraTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids; special tokens are shown, ``</s>`` is not."""
-        pieces, run = [], []
+        pieces: list[str] = []
+        run: list[int] = []
         specials = {self.id_of(t): t for t in _ADDED}
         for number in ids:
             if number in specials or number == self.eos:

@@ -24,6 +24,7 @@ from groundmore_ros.simulation.shards import read_notes
 
 __all__ = ["CachedEpisode", "cache_shards", "load_cache"]
 
+MEAN, STD = np.array(SAM_MEAN, np.float32), np.array(SAM_STD, np.float32)
 MATCH_IOU = 0.3  # a found box is of the object whose box it overlaps at least this much
 
 
@@ -139,9 +140,7 @@ def load_cache(files: Sequence[Path]) -> list[CachedEpisode]:
 
 def _tracks(model: MoraForCausalLM, frames: NDArray[np.uint8]) -> Tracks:
     side = model.config.image_size
-    pixels = (frames.astype(np.float32) - np.array(SAM_MEAN, np.float32)) / np.array(
-        SAM_STD, np.float32
-    )
+    pixels = (frames.astype(np.float32) - MEAN) / STD
     height, width = frames.shape[1:3]
     pixels = np.pad(pixels, ((0, 0), (0, side - height), (0, side - width), (0, 0)))
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)

@@ -22,6 +22,7 @@ from groundmore_ros.training.trainer import StepResult
 
 __all__ = ["Drawing", "Perception", "PerceptionBatch", "collate"]
 
+MEAN, STD = np.array(SAM_MEAN, np.float32), np.array(SAM_STD, np.float32)
 LEAST_AREA = 6  # pixels, smaller remainders of objects are not looked for
 IDENTITY_TEMPERATURE = 0.1
 
@@ -83,9 +84,7 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
 
 def _normalised(picture: NDArray, side: int) -> NDArray[np.float32]:
     height, width = picture.shape[:2]
-    pixels = (np.clip(picture, 0, 255) - np.array(SAM_MEAN, np.float32)) / np.array(
-        SAM_STD, np.float32
-    )
+    pixels = (np.clip(picture, 0, 255) - MEAN) / STD
     return np.pad(pixels, ((0, side - height), (0, side - width), (0, 0))).astype(np.float32)
 
 

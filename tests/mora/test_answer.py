@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from groundmore_ros.mora.answer import Answer, AnsweredObject, Status, find_spans, gate
 
-STAMPS = np.arange(6) * 0.2
+STAMPS = np.arange(6, dtype=np.float64) * 0.2
 
 
 def test_spans_are_runs_of_active_frames() -> None:

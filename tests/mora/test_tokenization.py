@@ -42,10 +42,9 @@ def test_prompts() -> None:
 
 
 def test_templates_of_the_conversations() -> None:
-    assert build_prompt("llava_v1", "Q?")[0].endswith(
-        "polite answers to the human's questions. USER: "
-    )  # type: ignore[union-attr]
-    assert build_prompt("llava_v1", "Q?")[-1] == "\nQ? ASSISTANT:"
+    system, *_, turn = build_prompt("llava_v1", "Q?")
+    assert str(system).endswith("polite answers to the human's questions. USER: ")
+    assert turn == "\nQ? ASSISTANT:"
     assert build_prompt("llava_llama_2", "Q?")[-1] == "\nQ? [/INST]"
     assert build_prompt("plain", "Q?") == [IMAGE, "Q?\n"]
 
