@@ -32,6 +32,7 @@ from groundmore_ros.bags.records import (
 __all__ = ["BagFile", "BagWriter", "VideoWriter", "overlay", "write_masks"]
 
 HIGHLIGHT = np.array([255, 64, 160], np.float32)  # colour of masks in overlays, RGB
+OUTLINE = np.array([255, 255, 255], np.float32)  # of masks inside the event
 FAINT = 0.25  # how strongly masks outside the event are drawn
 
 
@@ -124,7 +125,7 @@ def overlay(picture: NDArray[np.uint8], mask: NDArray[np.bool_], active: bool) -
     if active:
         inner = mask.copy()
         inner[1:-1, 1:-1] &= mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
-        drawn[mask & ~inner] = HIGHLIGHT
+        drawn[mask & ~inner] = OUTLINE
     return np.rint(drawn).astype(np.uint8)
 
 

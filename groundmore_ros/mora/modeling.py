@@ -233,7 +233,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         if chosen is None or clip.tracks is None:
             return self.segmenter.decode(embeddings, seg.expand(len(frames), 1, -1))
         tracks = clip.tracks
-        places = self.segmenter.position_code(tracks.boxes[chosen, :, :2])
+        places = self.segmenter.box_code(tracks.boxes[chosen])
         prompts = self.object_queries.prompts(places, tracks.queries[chosen])
         masks, quality = self.segmenter.decode(embeddings, prompts)
         there = tracks.present[chosen]

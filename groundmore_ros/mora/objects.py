@@ -101,8 +101,8 @@ class ObjectQueries(nn.Module):
         )
 
     def prompts(self, places: Tensor, queries: Tensor) -> Tensor:
-        """Prompts (..., 2, C) of objects: their queries (..., D) and places' codes (..., C)."""
-        return torch.stack([self.prompt(queries), places], dim=-2)
+        """Prompts (..., 4, C) of objects: queries (..., D) and their boxes' codes (..., 3, C)."""
+        return torch.cat([self.prompt(queries)[..., None, :], places], dim=-2)
 
     @staticmethod
     def boxes_at(geometry: Tensor, cells: Tensor, side: int) -> Tensor:

@@ -20,6 +20,8 @@ class Segmenter(nn.Module):
     def __init__(self, config: MoraConfig) -> None:
         super().__init__()
         sam = config.sam_config
+        # transformers chooses the attention of whole models; these are parts of one.
+        sam.mask_decoder_config._attn_implementation = "sdpa"
         self.convolutional = config.image_encoder == "conv"
         self.image_encoder: nn.Module = (
             ConvImageEncoder(config.conv_widths, sam.prompt_encoder_config.hidden_size)
@@ -41,6 +43,17 @@ class Segmenter(nn.Module):
         """SAM's positional encoding (..., C) of points (..., 2), x and y as shares of the side."""
         code: Tensor = self.prompt_encoder.shared_embedding(points)
         return code
+
+    def box_code(self, boxes: Tensor) -> Tensor:
+        """Codes (..., 3, C) of boxes (..., 4): the centre, and the corners as SAM embeds them.
+
+        Boxes are centre x, centre y, width and height, as shares of the side.
+        """
+        centre, half = boxes[..., :2], boxes[..., 2:] / 2
+        codes = self.position_code(torch.stack([centre, centre - half, centre + half], dim=-2))
+        _, _, first, second = self.prompt_encoder.point_embed
+        kinds = torch.cat([torch.zeros_like(first.weight), first.weight, second.weight])
+        return codes + kinds
 
     def grid_code(self, side: int, like: Tensor) -> Tensor:
         """Positional encoding (1, C, G, G) of an embedding's cells."""

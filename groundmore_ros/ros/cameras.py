@@ -43,44 +43,48 @@ class CameraSubscription:
         self._subscription: Any = None
         self._reliability: ReliabilityPolicy | None = None
         self._refused = False
+        self._overridden = False
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         self._timer = node.create_timer(LOOK_EVERY, self._look, clock=steady)
 
     def _look(self) -> None:
         publishers = self._node.get_publishers_info_by_topic(self.topic)
-        if not publishers:
+        if not publishers or self._overridden:
             return
         offered = {p.qos_profile.reliability for p in publishers}
-        wanted = (
-            ReliabilityPolicy.RELIABLE
-            if offered == {ReliabilityPolicy.RELIABLE} and not self._refused
-            else ReliabilityPolicy.BEST_EFFORT
-        )
-        # Reliable frames are worth having again once every publisher offers them; a best-effort
-        # subscription hears everybody, so it is kept until then.
-        if self._subscription is None or (self._refused and wanted != self._reliability):
-            self._subscribe(wanted)
+        if self._subscription is None:
+            reliable = offered == {ReliabilityPolicy.RELIABLE}
+            self._subscribe(
+                ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+            )
+        elif self._refused and self._reliability is not ReliabilityPolicy.BEST_EFFORT:
+            self._subscribe(ReliabilityPolicy.BEST_EFFORT)
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
-        if self._subscription is not None:
+        first = self._subscription is None
+        if not first:
             self._node.destroy_subscription(self._subscription)
-        self._reliability = reliability
+        profile = QoSProfile(
+            depth=BURST,
+            history=HistoryPolicy.KEEP_LAST,
+            reliability=reliability,
+            durability=DurabilityPolicy.VOLATILE,
+        )
         self._subscription = self._node.create_subscription(
             self._kind,
             self.topic,
             self._on_frame,
-            QoSProfile(
-                depth=BURST,
-                history=HistoryPolicy.KEEP_LAST,
-                reliability=reliability,
-                durability=DurabilityPolicy.VOLATILE,
-            ),
+            profile,
             raw=True,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=self._on_incompatible, message_lost=self._on_message_lost
             ),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            # Parameters qos_overrides.<topic>.subscription.*; they are declared with the first
+            # subscription's values, which later ones must not take for the user's wish.
+            qos_overriding_options=QoSOverridingOptions.with_default_policies() if first else None,
         )
+        self._reliability = profile.reliability
+        self._overridden = profile.reliability != reliability
 
     def _on_incompatible(self, event: Any) -> None:
         del event

@@ -65,6 +65,7 @@ class ClipBuffer:
         """Rate in Hz, of sampling; seconds and nbytes are the bounds."""
         self.camera = camera
         self.counts: Counter[str] = Counter()
+        self.stamped = False  # whether any frame came with a stamp of its own
         self._rate = rate
         self._length = round(seconds * 1e9)
         self._most_bytes = nbytes

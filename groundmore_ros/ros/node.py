@@ -215,8 +215,13 @@ class MoraNode(LifecycleNode):
             return
         if stamp <= 0:
             buffer.counts["unstamped"] += 1
+            if buffer.newest is not None and buffer.stamped:
+                self._warn("zero", f"{buffer.camera}: a frame without a stamp is left out")
+                return
             stamp = self.get_clock().now().nanoseconds
             self._warn("zero", f"{buffer.camera} sends no stamps; the time of arrival is used")
+        else:
+            buffer.stamped = True
         verdict = buffer.judge(stamp)
         if verdict is Verdict.JUMPED_BACK:
             self._warn("jump", f"{buffer.camera}: the clock went back; its frames are forgotten")

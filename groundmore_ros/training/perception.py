@@ -153,8 +153,8 @@ class Perception(nn.Module):
         return losses, overlap.mean()
 
     def prompts(self, queries: Tensor, boxes: Tensor) -> Tensor:
-        """What asks SAM's decoder for the objects: (N, 2, C)."""
-        return self.queries.prompts(self.segmenter.position_code(boxes[..., :2]), queries)
+        """What asks SAM's decoder for the objects: (N, 4, C)."""
+        return self.queries.prompts(self.segmenter.box_code(boxes), queries)
 
     def _identity(self, picked: Tensor, batch: PerceptionBatch) -> Tensor:
         """Contrast between objects of one episode, across its frames."""
@@ -180,6 +180,7 @@ class Drawing(nn.Module):
         for part in (
             segmenter.mask_decoder,
             segmenter.prompt_encoder.no_mask_embed,
+            segmenter.prompt_encoder.point_embed,
             perception.queries.prompt,
         ):
             part.requires_grad_(True)
