@@ -174,6 +174,8 @@ class ObjectReasoner(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.token = nn.Linear(width, width)
         self.key = nn.Linear(config.summary_tokens * width, channels)
+        # What an object looks like needs no reasoning; without a way of its own it gets lost.
+        self.look = nn.Linear(config.object_dim, width)
 
     def forward(self, queries: Tensor, extras: Tensor, valid: Tensor, scene: Tensor) -> Reasoning:
         """Reason over tracks.
@@ -195,7 +197,15 @@ class ObjectReasoner(nn.Module):
             x = layer(x, there)
         x = self.norm(x)[:, 1:]
         summary, moments = x[:, :, : self.summaries], x[:, :, self.summaries :]
+        look = self.look(_mean_present(queries, extras[..., 0]))  # (B, K, E)
+        summary = summary + look[:, :, None]
         return Reasoning(self.token(summary), self.key(summary.flatten(2)), moments)
+
+
+def _mean_present(queries: Tensor, present: Tensor) -> Tensor:
+    """Mean queries (B, K, D) over the frames (B, K, T) in which the objects were found."""
+    weight = present[..., None]
+    return (queries * weight).sum(2) / weight.sum(2).clamp(min=1)
 
 
 class _Layer(nn.Module):

@@ -15,7 +15,7 @@ from groundmore_ros.errors import SourceError
 from groundmore_ros.simulation.shards import read_notes
 from groundmore_ros.simulation.world import COLOURS, SHAPES
 
-__all__ = ["FrameSample", "frame_samples", "shard_files"]
+__all__ = ["COLOUR_NAMES", "SHAPE_NAMES", "FrameSample", "frame_samples", "shard_files"]
 
 COLOUR_NAMES, SHAPE_NAMES = list(COLOURS), list(SHAPES)
 

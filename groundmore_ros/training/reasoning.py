@@ -20,6 +20,7 @@ from groundmore_ros.mora.processing import CLIP_MEAN, CLIP_STD
 from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
 from groundmore_ros.simulation.questions import reword
 from groundmore_ros.training.cache import CachedEpisode
+from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES
 from groundmore_ros.training.trainer import StepResult
 
 __all__ = ["Asked", "Reasoner", "ReasoningBatch", "collate_reasoning"]
@@ -71,6 +72,7 @@ class ReasoningBatch(NamedTuple):
     places: Tensor
     causes: Tensor
     known: Tensor
+    looks: Tensor
 
 
 def collate_reasoning(
@@ -121,6 +123,7 @@ def collate_reasoning(
         places=torch.stack([t[1] for t in truth]),
         causes=torch.stack([t[2] for t in truth]),
         known=torch.stack([t[3] for t in truth]),
+        looks=torch.stack([_looks(e) for e in episodes]),
     )
 
 
@@ -206,6 +209,15 @@ def _track_truth(e: CachedEpisode) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
+def _looks(e: CachedEpisode) -> Tensor:
+    """Colour and shape of each track's object (K, 2)."""
+    objects = e.note["objects"]
+    numbered = [
+        (COLOUR_NAMES.index(o["colour"]), SHAPE_NAMES.index(o["shape"])) for o in objects
+    ]
+    return torch.tensor([numbered[max(0, int(k) - 1)] for k in e.object_of])
+
+
 def _padded(rows: list[list[int]], length: int, fill: int) -> Tensor:
     return torch.tensor([r + [fill] * (length - len(r)) for r in rows])
 
@@ -228,6 +240,11 @@ class Reasoner(nn.Module):
             nn.Linear(pooled, self.CAUSE_WIDTH),
             nn.Linear(pooled, self.CAUSE_WIDTH),
         )
+        self.look = nn.Linear(pooled, width)
+        self.looks = [
+            torch.tensor([tokenizer.encode_text(f" {word}")[0] for word in words])
+            for words in (COLOUR_NAMES, SHAPE_NAMES)
+        ]
         channels = model.config.sam_config.prompt_encoder_config.hidden_size
         self.early = nn.Linear(width, channels)
 
@@ -297,13 +314,26 @@ class Reasoner(nn.Module):
         pairs = self.effect(flat) @ self.cause(flat).transpose(1, 2) / self.CAUSE_WIDTH**0.5
         pairs = pairs.float().masked_fill(~batch.valid[:, None], -1e4)
         wanted = torch.where(known, batch.causes, -1)
-        return {
+        return self._look_losses(batch, flat) | {
             "moving": functional.binary_cross_entropy_with_logits(moving, batch.moving[there]),
             "place": functional.smooth_l1_loss(place, batch.places[there] * 5, beta=0.1),
             "cause": functional.cross_entropy(
                 pairs.flatten(0, 1), wanted.flatten(), ignore_index=-1
             )
             * 0.5,
+        }
+
+
+    def _look_losses(self, batch: ReasoningBatch, tokens: Tensor) -> dict[str, Tensor]:
+        """Object tokens are drawn to the embeddings of the words that describe the objects.
+
+        Without this, the language model is slow to find out which words mean which looks.
+        """
+        seen = self.look(tokens)[batch.known].float()
+        words = self.model.get_input_embeddings().weight.float()
+        return {
+            name: functional.cross_entropy(seen @ words[ids].T, batch.looks[batch.known][:, i]) * 0.2
+            for i, (name, ids) in enumerate(zip(("colour", "shape"), self.looks, strict=True))
         }
 
 
