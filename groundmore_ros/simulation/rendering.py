@@ -4,6 +4,8 @@
 import atexit
 import importlib
 import os
+import subprocess
+import sys
 from functools import cache
 from typing import Any
 
@@ -17,35 +19,58 @@ from groundmore_ros.simulation.world import Camera
 
 __all__ = ["render"]
 
-_BACKENDS = {"egl": "mujoco.egl", "osmesa": "mujoco.osmesa", "glfw": "mujoco.glfw"}
+_BACKENDS = ("egl", "osmesa")
+_PROBE = """
+import mujoco
+from mujoco.{0} import GLContext
+context = GLContext(8, 8)
+context.make_current()
+mujoco.MjrContext(mujoco.MjModel.from_xml_string("<mujoco/>"), 50).free()
+context.free()
+"""
 # A segment id of the renderer is one more than the scene geom's index.
 _SEGMENT_FLAGS = (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR)
 
 
 @cache
 def _context(process: int, width: int, height: int) -> Any:
-    """An OpenGL context of this process, from the first back end that works.
+    """An OpenGL context of this process.
 
     Raises:
-        MissingDependencyError: none works.
+        MissingDependencyError: no back end works.
     """
     del process  # only tells caches of forked processes apart
-    wanted = os.environ.get("MUJOCO_GL", "")
+    name = os.environ.get("MUJOCO_GL", "")
+    if name not in _BACKENDS:
+        name = _working_backend()
+        os.environ["MUJOCO_GL"] = name  # for this process's children, too
+    os.environ["PYOPENGL_PLATFORM"] = name
+    try:
+        context = importlib.import_module(f"mujoco.{name}").GLContext(width, height)
+        context.make_current()
+    except Exception as error:
+        raise MissingDependencyError(f"MUJOCO_GL={name} does not work here: {error}") from error
+    atexit.register(context.free)
+    return context
+
+
+def _working_backend() -> str:
+    """The first back end that draws in a process of its own: a failed one spoils its process."""
     failures = []
-    for name in [wanted] if wanted in _BACKENDS else ["egl", "osmesa"]:
-        # PyOpenGL binds to one platform a process, the one named here when it is first imported.
-        os.environ.setdefault("PYOPENGL_PLATFORM", name)
-        try:
-            context = importlib.import_module(_BACKENDS[name]).GLContext(width, height)
-            context.make_current()
-            atexit.register(context.free)
-            return context
-        except Exception as error:  # noqa: BLE001 - each back end fails in its own way
-            failures.append(f"{name}: {error}")
-            os.environ.pop("PYOPENGL_PLATFORM", None)
+    for name in _BACKENDS:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROBE.format(name)],
+            env=os.environ | {"MUJOCO_GL": name, "PYOPENGL_PLATFORM": name},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return name
+        failures.append(f"{name}: {(done.stderr.strip().splitlines() or ['crashed'])[-1]}")
     raise MissingDependencyError(
-        "no off-screen OpenGL works here; install one (Debian, Ubuntu: apt install libosmesa6 or "
-        f"libegl1), or set MUJOCO_GL to egl, osmesa or glfw. Tried: {'; '.join(failures)}"
+        "no off-screen OpenGL works here; install one (Debian, Ubuntu: apt install libosmesa6), or "
+        f"set MUJOCO_GL to one of {', '.join(_BACKENDS)}. Tried: {'; '.join(failures)}"
     )
 
 

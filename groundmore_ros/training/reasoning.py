@@ -212,9 +212,7 @@ def _track_truth(e: CachedEpisode) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _looks(e: CachedEpisode) -> Tensor:
     """Colour and shape of each track's object (K, 2)."""
     objects = e.note["objects"]
-    numbered = [
-        (COLOUR_NAMES.index(o["colour"]), SHAPE_NAMES.index(o["shape"])) for o in objects
-    ]
+    numbered = [(COLOUR_NAMES.index(o["colour"]), SHAPE_NAMES.index(o["shape"])) for o in objects]
     return torch.tensor([numbered[max(0, int(k) - 1)] for k in e.object_of])
 
 
@@ -323,7 +321,6 @@ class Reasoner(nn.Module):
             * 0.5,
         }
 
-
     def _look_losses(self, batch: ReasoningBatch, tokens: Tensor) -> dict[str, Tensor]:
         """Object tokens are drawn to the embeddings of the words that describe the objects.
 
@@ -332,7 +329,8 @@ class Reasoner(nn.Module):
         seen = self.look(tokens)[batch.known].float()
         words = self.model.get_input_embeddings().weight.float()
         return {
-            name: functional.cross_entropy(seen @ words[ids].T, batch.looks[batch.known][:, i]) * 0.2
+            name: functional.cross_entropy(seen @ words[ids].T, batch.looks[batch.known][:, i])
+            * 0.2
             for i, (name, ids) in enumerate(zip(("colour", "shape"), self.looks, strict=True))
         }
 

@@ -22,7 +22,9 @@ class Stream:
 
     camera = "stream"
 
-    def __init__(self, frames: int, rate: float, start: int = 0, broken: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, frames: int, rate: float, start: int = 0, broken: tuple[int, ...] = ()
+    ) -> None:
         self.stamps = [start + round(k * SECOND / rate) for k in range(frames)]
         self.broken = broken
         self.decoded = 0

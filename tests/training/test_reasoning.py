@@ -121,4 +121,15 @@ def test_losses_fall(reasoner: Reasoner) -> None:
         optimizer.step()
         totals.append(float(total))
     assert totals[-1] < 0.6 * totals[0]
-    assert {"text", "object", "early", "time", "overlap", "place", "cause", "moving", "colour", "shape"} == set(losses)
+    assert {
+        "text",
+        "object",
+        "early",
+        "time",
+        "overlap",
+        "place",
+        "cause",
+        "moving",
+        "colour",
+        "shape",
+    } == set(losses)
