@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make demo` and `make test` set up what they need; `make help` lists the targets.
 
-PYTHON ?= python3
+PYTHON ?= $(or $(shell command -v python3.11),python3)
 # The ROS 2 release whose wheels are used: jazzy or kilted.
 WHEELS ?= jazzy
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Talk to this machine only, in a domain that a robot nearby does not use.
-export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
-export ROS_DOMAIN_ID ?= 87
+# A sourced ROS installation and the wheels' do not mix.
+unexport PYTHONPATH AMENT_PREFIX_PATH COLCON_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH RMW_IMPLEMENTATION
+# Python's caches beside the sources would look like changes to them.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/build/pycache
 export HF_HUB_OFFLINE := 1
 # setuptools warns of every editable installation.
 export PYTHONWARNINGS := ignore::UserWarning

@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ from groundmore_ros.errors import GroundmoreError, SourceError
 from groundmore_ros.mora.answer import Status
 
 if TYPE_CHECKING:
+    from groundmore_ros.bags.writer import BagFile, VideoWriter
     from groundmore_ros.mora import Mora
 
 __all__ = ["AnsweredClip", "Outbox", "Sampling", "answer_clip", "ask", "summary"]
@@ -135,33 +137,36 @@ class Outbox:
 
     RATE = 5.0  # Hz, of the overlay
 
+    NAMES = ("masks", "answers.json", "answers.mcap", "overlay.mp4")
+
     def __init__(self, folder: Path) -> None:
-        """The folder is created.
+        """The folder is created with the first answer.
 
         Raises:
-            GroundmoreError: it holds answers already.
+            GroundmoreError: it holds answers already, or is a file.
         """
-        from groundmore_ros.bags.writer import BagFile
-
-        taken = [
-            n
-            for n in ("masks", "answers.json", "answers.mcap", "overlay.mp4")
-            if (folder / n).exists()
-        ]
-        if taken:
-            raise GroundmoreError(f"{folder} already has {', '.join(taken)}; name another folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        taken = [name for name in self.NAMES if (folder / name).exists()]
+        if taken or folder.is_file():
+            held = f"already has {', '.join(taken)}" if taken else "is a file"
+            raise GroundmoreError(f"{folder} {held}; name another folder")
         self._folder = folder
         self._answers: list[dict[str, Any]] = []
-        self._bag = BagFile(folder / "answers.mcap")
-        self._video: Any = None
+        self._files = ExitStack()
+        self._bag: BagFile | None = None
+        self._video: VideoWriter | None = None
 
     def __enter__(self) -> "Outbox":
-        from groundmore_ros.bags.writer import VideoWriter
-
-        self._bag.__enter__()
-        self._video = VideoWriter(self._folder / "overlay.mp4", self.RATE)
         return self
+
+    def _open(self) -> tuple["BagFile", "VideoWriter"]:
+        from groundmore_ros.bags.writer import BagFile, VideoWriter
+
+        if self._bag is None or self._video is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._bag = self._files.enter_context(BagFile(self._folder / "answers.mcap"))
+            self._video = VideoWriter(self._folder / "overlay.mp4", self.RATE)
+            self._files.callback(self._video.close)
+        return self._bag, self._video
 
     def add(self, answered: AnsweredClip) -> None:
         """Write one clip's masks, messages and pictures."""
@@ -170,6 +175,7 @@ class Outbox:
 
         result, clip = answered
         assert result.answer is not None
+        bag, video = self._open()
         self._answers.append(summary(result))
         gated = result.answer.masks
         write_masks(self._folder / "masks", result.stamps, gated)
@@ -179,17 +185,13 @@ class Outbox:
         )
         for t, frame in enumerate(clip.frames):
             drawn = overlay(frame.picture, ungated[t], bool(active[t]))
-            self._bag.write_jpeg(
-                "/image/compressed", frame.stamp, frame.frame_id, to_jpeg(frame.picture)
-            )
-            self._bag.write_jpeg(
-                "/mora/overlay/compressed", frame.stamp, frame.frame_id, to_jpeg(drawn)
-            )
-            self._video.add(drawn)
-        self._bag.write_result(result)
+            bag.write_jpeg("/image/compressed", frame.stamp, frame.frame_id, to_jpeg(frame.picture))
+            bag.write_jpeg("/mora/overlay/compressed", frame.stamp, frame.frame_id, to_jpeg(drawn))
+            video.add(drawn)
+        bag.write_result(result)
 
     def __exit__(self, *args: object) -> None:
-        self._bag.__exit__(*args)
-        self._video.close()
-        text = json.dumps(self._answers, indent=1)
-        (self._folder / "answers.json").write_text(text + "\n")
+        self._files.close()
+        if self._answers:
+            text = json.dumps(self._answers, indent=1)
+            (self._folder / "answers.json").write_text(text + "\n")

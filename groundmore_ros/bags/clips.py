@@ -69,6 +69,8 @@ def clip_at(source: Source, at: float, *, window: float, rate: float, most: int)
             end = _end(at, first)
         if frame.stamp > end:
             break
+        if held and frame.stamp < held[-1].stamp:
+            held.clear()  # the clock jumped back: what was before is another recording
         held.append(frame)
         while held[0].stamp < frame.stamp - round(window * 1e9):
             held.popleft()

@@ -19,6 +19,7 @@ __all__ = ["ENCODINGS", "MAX_PIXELS", "decode_compressed", "decode_image", "to_j
 
 RGB = NDArray[np.uint8]
 MAX_PIXELS = 64_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # nothing that starts other programs
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 # Bytes a pixel, bytes a sample, and how rows (H, W, channels) become RGB.
@@ -46,17 +47,18 @@ def _high_bytes(convert: _Converter) -> _Converter:
 
 
 def _yuv(first_luma: int) -> _Converter:
-    """4:2:2, pairs of pixels; luma at even or odd bytes. Full-range BT.601, as JPEG has it."""
+    """4:2:2, pairs of pixels; luma at even or odd bytes. Limited-range BT.601, as cameras send."""
 
     def convert(pixels: NDArray[Any]) -> RGB:
         height, width, _ = pixels.shape
         if width % 2:
             raise BadFrameError(f"width is {width}; yuv422 expects an even one")
         quads = pixels.reshape(height, width // 2, 4).astype(np.float32)
-        luma = quads[..., first_luma::2].reshape(height, width)
+        luma = 1.164383 * (quads[..., first_luma::2].reshape(height, width) - 16)
         chroma = quads[..., 1 - first_luma :: 2] - 128
         u, v = (np.repeat(chroma[..., i], 2, axis=1) for i in (0, 1))
-        rgb = np.stack([luma + 1.402 * v, luma - 0.344136 * u - 0.714136 * v, luma + 1.772 * u], 2)
+        red, blue = luma + 1.596027 * v, luma + 2.017232 * u
+        rgb = np.stack([red, luma - 0.391762 * u - 0.812968 * v, blue], 2)
         return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
 
     return convert
@@ -150,12 +152,12 @@ def decode_compressed(data: bytes) -> RGB:
         BadFrameError: it is no picture, or a broken or too large one.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(picture.height, picture.width)
             if picture.mode.startswith("I"):  # 16-bit grey
                 return _grey16(np.asarray(picture).astype(np.uint16))
             return np.array(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # what damaged files raise has no common base
         raise BadFrameError(f"compressed image of {len(data)} bytes: {error}") from error
 
 

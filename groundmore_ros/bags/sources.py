@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of a bag, a video file or a folder of pictures, one after the other, never all at once."""
 
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from groundmore_ros.bags.images import decode_compressed, decode_image
 from groundmore_ros.bags.messages import typestore
@@ -72,6 +72,10 @@ def stamp_of(header: Any) -> int:
     return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
 
 
+# A damaged bag fails in many ways inside the reader and its storage plug-ins.
+_BAG_ERRORS = (OSError, ValueError, KeyError, IndexError, AssertionError, struct.error)
+
+
 class _Bag:
     def __init__(self, path: Path, topic: str | None) -> None:
         from rosbags.highlevel import AnyReader, AnyReaderError
@@ -111,10 +115,13 @@ class _Bag:
         return chosen
 
     def frames(self) -> Iterator[Frame]:
-        for connection, received, raw in self._reader.messages(self._connections):
-            message = self._reader.deserialize(raw, connection.msgtype)
-            stamp = stamp_of(message.header) or received
-            yield Frame(stamp, message.header.frame_id, _decoder(message, connection.msgtype))
+        try:
+            for connection, received, raw in self._reader.messages(self._connections):
+                message = self._reader.deserialize(raw, connection.msgtype)
+                stamp = stamp_of(message.header) or received
+                yield Frame(stamp, message.header.frame_id, _decoder(message, connection.msgtype))
+        except _BAG_ERRORS as error:
+            raise SourceError(f"{self._path} is damaged: {error!r}") from error
 
     def __enter__(self) -> Source:
         return self
@@ -202,9 +209,8 @@ class _Folder:
 def _picture_decoder(file: Path) -> Callable[[], NDArray[np.uint8]]:
     def decode() -> NDArray[np.uint8]:
         try:
-            with Image.open(file) as picture:
-                return np.array(picture.convert("RGB"))
-        except (OSError, ValueError) as error:
+            return decode_compressed(file.read_bytes())
+        except OSError as error:
             raise BadFrameError(f"{file}: {error}") from error
 
     return decode

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from groundmore_ros.commands.ros import require_ros
+from groundmore_ros.commands.ros import keep_to_this_machine, require_ros
 
 __all__ = ["register"]
 
@@ -33,8 +33,7 @@ def node(
 ) -> None:
     """A 1280x720 camera at 30 Hz while questions never stop: compressed, then raw."""
     require_ros()
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", "86")
+    keep_to_this_machine()
     from groundmore_ros.ros.bench import bench_node
 
     reports = [bench_node(kind, seconds, model).report() for kind in ("compressed", "raw")]

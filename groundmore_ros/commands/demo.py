@@ -2,14 +2,12 @@
 """``groundmore demo``: watch a real ROS 2 node answer questions about the sample bags."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from groundmore_ros.commands.ros import require_ros
+from groundmore_ros.commands.ros import keep_to_this_machine, require_ros
 from groundmore_ros.errors import GroundmoreError
 
 if TYPE_CHECKING:
@@ -21,6 +19,7 @@ __all__ = ["register"]
 
 RATE = 5.0  # Hz, of the overlay video
 TABLE_WIDTH = 150
+RESULTS = ("answers.json", "answers.mcap", "overlay.mp4", "contact_sheet.png")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,15 +28,13 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Path = typer.Option(Path("build/demo"), help="Folder for the results; is replaced."),
+    out: Path = typer.Option(Path("build/demo"), help="Folder for the results."),
     model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
     samples: Path = typer.Option(None, help="Folder of simulated bags; the shipped ones if unset."),
 ) -> None:
     """Play the sample bags to a node over DDS, ask their questions, compare with the truth."""
     require_ros()
-    # Stay on this machine, away from robots in the neighbourhood, unless told otherwise.
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", "87")
+    keep_to_this_machine()
     from groundmore_ros.bags.truth import read_truth
     from groundmore_ros.ros.demo import record
 
@@ -55,7 +52,8 @@ def demo(
     _print(rows)
     _write(out, truths, recording, rows)
     typer.echo(f"wrote {', '.join(sorted(p.name for p in out.iterdir()))} to {out}")
-    missing = [q for q in questions if q not in recording.answers]
+    answered = {r["question_id"] for r in rows if r["status"] in ("OK", "NO_OBJECT")}
+    missing = [q for q in questions if q not in answered]
     if missing:
         raise GroundmoreError(
             f"no answer to {len(missing)} of {len(questions)}: {', '.join(missing)}"
@@ -92,7 +90,7 @@ def _row(answer: "TrueAnswer", truth: "BagTruth", recording: "Recording") -> dic
         "score": said.score,
         "spans": spans,
         "true span": None,
-        "right": said.objects == 0,
+        "right": said.status == Status.NO_OBJECT,
         "J": None,
         "temporal IoU": None,
     }
@@ -130,6 +128,7 @@ def _seconds(stamp: Any) -> float:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("question", "type", "answer", "truth", "span (s)", "true span (s)", "tIoU", "J")
@@ -138,9 +137,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
         spans = ", ".join(f"{a - start:.1f}-{b - start:.1f}" for a, b in row["spans"])
         true = row["true span"]
         table.add_row(
-            row["question"],
+            escape(row["question"]),
             row["type"],
-            f"[{'green' if row['right'] else 'red'}]{row['answer']}",
+            f"[{'green' if row['right'] else 'red'}]{escape(row['answer'] or row['status'])}",
             row["truth"],
             spans or "-",
             f"{true[0] - start:.1f}-{true[1] - start:.1f}" if true else "-",
@@ -161,9 +160,9 @@ def _write(
     from groundmore_ros.bags.sheet import contact_sheet, film
     from groundmore_ros.bags.writer import VideoWriter
 
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
     (out / "answers.json").write_text(json.dumps(rows, indent=1) + "\n")
     _write_bag(out, truths, recording)
     films = [

@@ -62,7 +62,7 @@ class _Said(NamedTuple):
 class Mora:
     """A loaded model that answers questions about clips.
 
-    Not safe for use by several threads at once, but for ``encode`` beside ``answer_features``.
+    Several threads may encode and answer at once; they share the weights and nothing else.
     """
 
     def __init__(
@@ -106,14 +106,16 @@ class Mora:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         folder = resolve_model(str(name))
-        tokenizer = MoraTokenizer.load(folder)
         try:
+            tokenizer = MoraTokenizer.load(folder)
             logging.disable_progress_bar()  # a node's log is no place for one
             model, loading = MoraForCausalLM.from_pretrained(
                 folder, dtype=_DTYPES[dtype], output_loading_info=True
             )
             model.to(device)  # type: ignore[arg-type]
-        except (OSError, ValueError, RuntimeError) as error:
+        except ModelError:
+            raise
+        except Exception as error:  # what damaged files and absent devices raise has no base
             raise ModelError(f"{folder} cannot be loaded: {error}") from error
         wrong = sorted(loading["missing_keys"]) + sorted(loading["unexpected_keys"])
         if wrong:

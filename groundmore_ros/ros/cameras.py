@@ -43,48 +43,50 @@ class CameraSubscription:
         self._subscription: Any = None
         self._reliability: ReliabilityPolicy | None = None
         self._refused = False
-        self._overridden = False
+        # A user's wish for this topic stands; rclpy has no public way to ask for it.
+        self._wish = f"qos_overrides.{self.topic}.subscription.reliability"
+        self._overridden = self._wish in node._parameter_overrides
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         self._timer = node.create_timer(LOOK_EVERY, self._look, clock=steady)
 
     def _look(self) -> None:
         publishers = self._node.get_publishers_info_by_topic(self.topic)
-        if not publishers or self._overridden:
+        if not publishers or (self._overridden and self._subscription is not None):
             return
         offered = {p.qos_profile.reliability for p in publishers}
-        if self._subscription is None:
-            reliable = offered == {ReliabilityPolicy.RELIABLE}
-            self._subscribe(
-                ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-            )
-        elif self._refused and self._reliability is not ReliabilityPolicy.BEST_EFFORT:
-            self._subscribe(ReliabilityPolicy.BEST_EFFORT)
+        wanted = ReliabilityPolicy.BEST_EFFORT
+        if offered == {ReliabilityPolicy.RELIABLE} and not self._refused:
+            wanted = ReliabilityPolicy.RELIABLE
+        elif offered != {ReliabilityPolicy.RELIABLE}:
+            self._refused = False  # the publisher that refused us is known by now
+        if wanted is not self._reliability:
+            self._subscribe(wanted)
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
-        first = self._subscription is None
-        if not first:
+        if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
-        profile = QoSProfile(
-            depth=BURST,
-            history=HistoryPolicy.KEEP_LAST,
-            reliability=reliability,
-            durability=DurabilityPolicy.VOLATILE,
-        )
+        # The override parameters are declared once, with the values of that time, which later
+        # subscriptions must not take for a wish.
+        declare = self._overridden or not self._node.has_parameter(self._wish)
         self._subscription = self._node.create_subscription(
             self._kind,
             self.topic,
             self._on_frame,
-            profile,
+            QoSProfile(
+                depth=BURST,
+                history=HistoryPolicy.KEEP_LAST,
+                reliability=reliability,
+                durability=DurabilityPolicy.VOLATILE,
+            ),
             raw=True,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=self._on_incompatible, message_lost=self._on_message_lost
             ),
-            # Parameters qos_overrides.<topic>.subscription.*; they are declared with the first
-            # subscription's values, which later ones must not take for the user's wish.
-            qos_overriding_options=QoSOverridingOptions.with_default_policies() if first else None,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies()
+            if declare
+            else None,
         )
-        self._reliability = profile.reliability
-        self._overridden = profile.reliability != reliability
+        self._reliability = reliability
 
     def _on_incompatible(self, event: Any) -> None:
         del event

@@ -77,12 +77,17 @@ def record(bags: Sequence[Path], questions: Sequence[str], model: str) -> Record
     recording = Recording()
     _listen(listener, recording)
     try:
-        with _process(node_arguments) as node, _process(["play", *map(str, bags)]) as player:
+        with (
+            _process(node_arguments) as node,
+            _process(["play", "--wait", "120", *map(str, bags)]) as player,
+        ):
             deadline = None
             while not set(questions) <= recording.answers.keys():
                 executor.spin_once(timeout_sec=0.2)
                 if node.poll() is not None:
                     raise GroundmoreError(f"the node ended with exit code {node.returncode}")
+                if player.poll():
+                    raise GroundmoreError(f"the player ended with exit code {player.returncode}")
                 if player.poll() is not None and deadline is None:
                     deadline = time.monotonic() + PATIENCE
                 if deadline is not None and time.monotonic() > deadline:

@@ -120,38 +120,41 @@ class AnswerEngine:
 
         An empty question only cancels, and is BAD_QUESTION where there is nothing to cancel.
         """
-        with self._changed:
-            cancelled = self._cancel(pending.question_id)
-        for old in cancelled:
-            self._finish(old, Status.CANCELLED, "its id was used again")
+        only_cancels = not pending.question.strip()
+        cancelled = self.cancel(pending.question_id)
+        if only_cancels and cancelled:
+            return
         try:
-            if not (pending.question.strip() == "" and (cancelled or self._current_is(pending))):
-                check_question(pending.question)
+            check_question(pending.question)
         except BadQuestionError as error:
             self._finish(pending, Status.BAD_QUESTION, str(error))
             return
-        if not pending.question.strip():
-            return
         with self._changed:
-            full = len(self._waiting) >= self._settings.queue_size
-            if not full:
+            running, full = self._running, len(self._waiting) >= self._settings.queue_size
+            if running and not full:
                 self._waiting.append(pending)
                 self._changed.notify_all()
-        if full:
+        if not running:
+            self._finish(pending, Status.CANCELLED, "the node was deactivated")
+        elif full:
             waiting = self._settings.queue_size
             self._finish(pending, Status.OVERLOADED, f"{waiting} questions wait already")
 
-    def _current_is(self, pending: PendingQuestion) -> bool:
-        current = self._current
-        return current is not None and current.question_id == pending.question_id
+    def cancel(self, question_id: str) -> bool:
+        """Cancel questions with this id: those that wait at once, one in work when it is done.
 
-    def _cancel(self, question_id: str) -> list[PendingQuestion]:
-        """Take waiting questions with this id off the queue; one in work is only marked."""
-        found = [q for q in self._waiting if q.question_id == question_id]
-        self._waiting = [q for q in self._waiting if q.question_id != question_id]
-        if self._current is not None and self._current.question_id == question_id:
-            self._current.cancelled = True
-        return found
+        Returns:
+            whether there was one.
+        """
+        with self._changed:
+            found = [q for q in self._waiting if q.question_id == question_id]
+            self._waiting = [q for q in self._waiting if q.question_id != question_id]
+            working = self._current is not None and self._current.question_id == question_id
+            if working and self._current is not None:
+                self._current.cancelled = True
+        for old in found:
+            self._finish(old, Status.CANCELLED, "its id was used again")
+        return bool(found) or working
 
     def stop(self) -> None:
         """Cancel what waits, wait for what is in work, end the threads."""
@@ -268,6 +271,15 @@ class AnswerEngine:
                 kept.append(frame)
             except BadFrameError as error:
                 self._on_error(f"a frame is left out: {error}")
+        if len(kept) < len(frames):
+            # Others may take the places of the broken ones; what is encoded is not encoded again.
+            pending.buffer.tidy()
+            return self._answer(pending, age)
+        newest = {(f.height, f.width) for f in features[-1:]}
+        if len({(f.height, f.width) for f in features}) > 1:
+            # The camera changed its resolution: what it sends now is what the question is about.
+            same = [i for i, f in enumerate(features) if (f.height, f.width) in newest]
+            features, kept = [features[i] for i in same], [kept[i] for i in same]
         if not kept:
             raise BadFrameError(
                 f"no frame of {pending.buffer.camera} is held for the {pending.window:g} s before "
@@ -314,3 +326,5 @@ class AnswerEngine:
         except Exception as error:  # noqa: BLE001 - publishing must not end the thread
             self.failures += 1
             self._on_error(f"delivering {pending.question_id} failed: {error!r}")
+            if result.status is not Status.FAILED:
+                self._finish(pending, Status.FAILED, repr(error))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import rclpy
 import rclpy.lifecycle
-from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -26,21 +25,22 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv if args is None else list(args)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    # rclpy's own handler ends the context before waiting questions could be answered.
+    # rclpy's own handler ends the context before waiting questions could be answered, and an
+    # exception raised at any point could lose one: the signal is only noted.
+    asked_to_stop: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, lambda received, _frame: asked_to_stop.append(received))
     node = MoraNode()
     # rclpy's multi-threaded executor is slow; the work is on the engine's threads anyway.
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    # An idle executor waits in C, where Python's signal handlers do not run: wake it now and then,
-    # by a clock that no simulation stops.
-    node.create_timer(WAKE_EVERY, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
     try:
         if node.get_parameter("autostart").value and not _start(node):
             return 1
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        while not asked_to_stop and rclpy.ok():
+            # In an idle executor, which waits in C, Python's signal handlers do not run.
+            executor.spin_once(timeout_sec=WAKE_EVERY)
+    except ExternalShutdownException:
         pass
     finally:
         node.close()
@@ -48,11 +48,6 @@ def main(args: Sequence[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-def _interrupt(number: int, frame: object) -> None:
-    del number, frame
-    raise KeyboardInterrupt
 
 
 def _start(node: MoraNode) -> bool:

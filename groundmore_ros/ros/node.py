@@ -74,9 +74,12 @@ class MoraNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and begin to answer."""
         result = super().on_activate(state)
-        if result != TransitionCallbackReturn.SUCCESS:
-            return result
-        return self._guarded(self._activate)
+        if result == TransitionCallbackReturn.SUCCESS:
+            result = self._guarded(self._activate)
+            if result != TransitionCallbackReturn.SUCCESS:
+                self._deactivate()
+                super().on_deactivate(state)
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Answer waiting questions with CANCELLED, stop listening."""
@@ -110,6 +113,12 @@ class MoraNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
+        for parameter in PARAMETERS:
+            if parameter.choices and self._value(parameter.name) not in parameter.choices:
+                raise ModelError(
+                    f"{parameter.name} is {self._value(parameter.name)!r}; "
+                    f"expected one of {', '.join(parameter.choices)}"
+                )
         topics = self._value("image_topics")
         if not topics or not all(topics):
             raise ModelError(f"image_topics is {topics}; expected at least one topic")
@@ -247,6 +256,7 @@ class MoraNode(LifecycleNode):
         try:
             pending = self._pending(message, question_id)
         except BadQuestionError as error:
+            self._engine.cancel(question_id)
             result = Result(
                 question_id=question_id,
                 question=message.question,

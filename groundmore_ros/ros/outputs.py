@@ -16,7 +16,7 @@ from groundmore_ros.ros.conversions import fill, image_message
 
 __all__ = ["Outputs"]
 
-ANSWERS_KEPT = 64
+ANSWERS_KEPT = 1000  # as many as may be asked at once; each must reach slow listeners
 MASKS_KEPT = 1024  # more than a clip's: the longest clip is 256 frames
 
 
@@ -57,7 +57,10 @@ class Outputs:
                 self._masks.publish(fill(MotionMask(), mask))
             for event in event_fields(result):
                 self._events.publish(fill(EventSpan(), event))
-            self._publish_pictures(result, frames)
+            try:
+                self._publish_pictures(result, frames)
+            except Exception as error:  # noqa: BLE001 - pictures for people never cost an answer
+                self._node.get_logger().warning(f"no picture of this answer: {error!r}")
             self._answers.publish(fill(MotionAnswer(), answer_fields(result)))
 
     def _publish_pictures(self, result: Result, frames: list[BufferedFrame]) -> None:
@@ -91,4 +94,4 @@ class Outputs:
             self._mask_image,
             self._overlay,
         ):
-            self._node.destroy_publisher(publisher)
+            self._node.destroy_lifecycle_publisher(publisher)

@@ -80,7 +80,8 @@ def test_yuv422(encoding: str, order: str) -> None:
     decoded = decode_image(image(encoding, np.array([row] * 6, np.uint8)))
     for column, y in enumerate((60, 180)):
         u, v = 90 - 128, 200 - 128
-        rgb = [y + 1.402 * v, y - 0.344136 * u - 0.714136 * v, y + 1.772 * u]
+        luma = 1.164383 * (y - 16)
+        rgb = [luma + 1.596027 * v, luma - 0.391762 * u - 0.812968 * v, luma + 2.017232 * u]
         expected = np.clip(np.rint(rgb), 0, 255)
         assert np.array_equal(decoded[0, column], expected)
         assert np.array_equal(decoded[5, column + 6], expected)
@@ -168,7 +169,7 @@ def test_damaged_jpeg_is_a_picture_or_refused(at: int, junk: bytes) -> None:
 @pytest.mark.skipif(
     importlib.util.find_spec("cv_bridge") is None, reason="cv_bridge comes with a ROS installation"
 )
-@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8"])
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "yuv422"])
 def test_same_as_cv_bridge(encoding: str) -> None:
     from cv_bridge import CvBridge
     from sensor_msgs.msg import Image
