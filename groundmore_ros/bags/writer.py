@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class BagWriter:
         self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
         self._connections: dict[str, Any] = {}
 
-    def __enter__(self) -> "BagWriter":
+    def __enter__(self) -> Self:
         self._writer.open()
         return self
 

@@ -327,10 +327,10 @@ class Reasoner(nn.Module):
         Without this, the language model is slow to find out which words mean which looks.
         """
         seen = self.look(tokens)[batch.known].float()
-        words = self.model.get_input_embeddings().weight.float()
+        words = self.model.language_model.embed_tokens.weight.float()
+        truth = batch.looks[batch.known]
         return {
-            name: functional.cross_entropy(seen @ words[ids].T, batch.looks[batch.known][:, i])
-            * 0.2
+            name: 0.2 * functional.cross_entropy(seen @ words[ids].T, truth[:, i])
             for i, (name, ids) in enumerate(zip(("colour", "shape"), self.looks, strict=True))
         }
 

@@ -80,8 +80,8 @@ def test_yuv422(encoding: str, order: str) -> None:
     decoded = decode_image(image(encoding, np.array([row] * 6, np.uint8)))
     for column, y in enumerate((60, 180)):
         u, v = 90 - 128, 200 - 128
-        luma = 1.164383 * (y - 16)
-        rgb = [luma + 1.596027 * v, luma - 0.391762 * u - 0.812968 * v, luma + 2.017232 * u]
+        grey = 1.164383 * (y - 16)
+        rgb = [grey + 1.596027 * v, grey - 0.391762 * u - 0.812968 * v, grey + 2.017232 * u]
         expected = np.clip(np.rint(rgb), 0, 255)
         assert np.array_equal(decoded[0, column], expected)
         assert np.array_equal(decoded[5, column + 6], expected)
