@@ -21,6 +21,9 @@ SECOND = 10**9
 class Encoded:
     nbytes = 10
 
+    def __init__(self, frame: np.ndarray) -> None:
+        self.height, self.width = frame.shape[:2]
+
 
 class FakeMora:
     """Counts calls; waits while ``gate`` is closed; fails where it is asked to."""
@@ -35,7 +38,7 @@ class FakeMora:
 
     def encode(self, frame: np.ndarray) -> Encoded:
         self.encoded += 1
-        return Encoded()
+        return Encoded(frame)
 
     def answer_features(self, features, stamps, question, *, timing) -> Answer:  # type: ignore[no-untyped-def]
         self.answering.set()
@@ -53,6 +56,7 @@ class Bench:
         self.buffer = ClipBuffer("/image", rate=5.0, seconds=10.0, nbytes=10**6)
         self.results: list[Result] = []
         self.errors: list[str] = []
+        self.refused = ""
         self.arrived = threading.Condition()
         defaults: dict[str, object] = {
             "clip_frames": 4,
@@ -71,6 +75,8 @@ class Bench:
         )
 
     def _deliver(self, result: Result, frames: list[BufferedFrame]) -> None:
+        if self.refused == result.status.name:
+            raise OSError("no publisher")
         with self.arrived:
             self.results.append(result)
             self.arrived.notify_all()
@@ -248,3 +254,20 @@ def test_on_question_encodes_nothing_ahead() -> None:
     bench.wait(1)
     assert bench.mora.encoded == 4
     bench.engine.stop()
+
+
+def test_an_answer_that_cannot_be_delivered_is_a_failed_one(bench: Bench) -> None:
+    fill(bench)
+    bench.refused = "NO_OBJECT"
+    bench.ask("a")
+    assert bench.wait(1) == [("a", "FAILED")]
+    assert "no publisher" in bench.results[0].error
+
+
+def test_after_a_change_of_resolution_the_newest_frames_are_used(bench: Bench) -> None:
+    fill(bench, 3)
+    for k in (3, 4):
+        bench.frame(SECOND + k * SECOND // 5, lambda: np.zeros((4, 6, 3), np.uint8))
+    bench.ask("a")
+    assert bench.wait(1) == [("a", "NO_OBJECT")]
+    assert bench.results[0].stamps == (int(1.6 * SECOND), int(1.8 * SECOND))

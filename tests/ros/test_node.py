@@ -188,6 +188,33 @@ def test_a_publisher_that_offers_less_is_heard_after_one_that_offers_more(world:
     assert world.received() == 21
 
 
+def test_another_camera_after_deactivation() -> None:
+    """The first camera's quality of service is not taken for the user's wish."""
+    world = World().start()
+    try:
+        first = world.camera(qos=QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE))
+        first.film(world, frames=3)
+        assert world.node.trigger_deactivate().name == "SUCCESS"
+        world.robot.destroy_publisher(first.publisher)
+        late = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
+        camera = world.camera(qos=late)
+        assert world.node.trigger_activate().name == "SUCCESS"
+        camera.film(world, START + 20 * SECOND, frames=5)
+    finally:
+        world.close()
+
+
+def test_a_users_quality_of_service_stands() -> None:
+    override = {"qos_overrides./image.subscription.reliability": "best_effort"}
+    world = World(**override).start()
+    try:
+        world.camera(qos=QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)).film(world)
+        (info,) = world.robot.get_subscriptions_info_by_topic("/image")
+        assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    finally:
+        world.close()
+
+
 def test_results_carry_the_frames_stamps_in_order_and_come_before_the_answer(sample: Any) -> None:
     from groundmore_ros.bags.truth import read_truth
 
@@ -212,6 +239,7 @@ def test_results_carry_the_frames_stamps_in_order_and_come_before_the_answer(sam
             assert set(stamps) == set(truth.pictures)
             assert {m.header.frame_id for m in _of(world.masks, answer)} == {"camera_optical"}
             assert _of(world.masks, answer)[-1].last
+            world.wait(partial(_heard, world, answer))
             events = _of(world.events, answer)
             assert [e.start for e in events] == [s.start for s in answer.spans]
             assert {stamp_of(e.header) for e in events} <= set(truth.pictures)
@@ -223,6 +251,10 @@ def test_results_carry_the_frames_stamps_in_order_and_come_before_the_answer(sam
 
 def _complete(world: World, answer: Any) -> bool:
     return len(_of(world.masks, answer)) == answer.frames * answer.objects
+
+
+def _heard(world: World, answer: Any) -> bool:
+    return len(_of(world.events, answer)) == len(answer.spans)
 
 
 def _of(messages: list[Any], answer: Any) -> list[Any]:
