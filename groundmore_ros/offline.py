@@ -96,7 +96,7 @@ def answer_clip(
         status=answer.status,
         answer=answer,
         stamps=tuple(frame.stamp for frame in clip.frames),
-        frame_id=clip.frames[-1].frame_id,
+        frame_ids=tuple(frame.frame_id for frame in clip.frames),
     )
     return replace(result, latencies=timing)
 

@@ -38,7 +38,7 @@ class Result:
         status: likewise.
         answer: None where there is none.
         stamps: ns, of the clip's frames.
-        frame_id: of the clip's last frame.
+        frame_ids: of the clip's frames.
         error: why there is no answer.
         latencies: s.
     """
@@ -50,7 +50,7 @@ class Result:
     status: Status
     answer: Answer | None = None
     stamps: tuple[int, ...] = ()
-    frame_id: str = ""
+    frame_ids: tuple[str, ...] = ()
     error: str = ""
     latencies: Latencies = field(default_factory=Latencies)
 
@@ -79,7 +79,7 @@ def _mask(result: Result, stamp: int, t: int, k: int, found: AnsweredObject, las
     mask: NDArray[np.bool_] = found.mask_logits[t] > 0
     left, top, width, height = run_lengths.bounding_box(mask)
     return {
-        "header": _header(stamp, result.frame_id),
+        "header": _header(stamp, result.frame_ids[t]),
         "question_id": result.question_id,
         "camera": result.camera,
         "object": k,
@@ -112,7 +112,7 @@ def event_fields(result: Result) -> list[Fields]:
 def _event(result: Result, span: Span, k: int) -> Fields:
     start, end = (_nearest(result.stamps, t) for t in span[:2])
     return {
-        "header": _header(start, result.frame_id),
+        "header": _header(start, result.frame_ids[-1]),
         "question_id": result.question_id,
         "camera": result.camera,
         "object": k,
@@ -132,7 +132,7 @@ def answer_fields(result: Result) -> Fields:
     answer = result.answer
     start, end = (result.stamps[0], result.stamps[-1]) if result.stamps else (0, 0)
     return {
-        "header": _header(end, result.frame_id),
+        "header": _header(end, result.frame_ids[-1] if result.frame_ids else ""),
         "question_id": result.question_id,
         "question": result.question,
         "camera": result.camera,

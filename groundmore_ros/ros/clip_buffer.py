@@ -88,13 +88,15 @@ class ClipBuffer:
                 self.counts[verdict.value] += 1
             if verdict is Verdict.JUMPED_BACK:
                 self._frames.clear()
-            if verdict not in (Verdict.LATE, Verdict.DUPLICATE):
+            if verdict is Verdict.SKIPPED:
                 self._newest = stamp
             return verdict
 
     def add(self, frame: BufferedFrame) -> None:
         """Hold a frame that was judged TAKEN or JUMPED_BACK."""
         with self._lock:
+            # Only now: who waits for this stamp must find the frame.
+            self._newest = frame.stamp
             self._frames.append(frame)
             self.counts["sampled"] += 1
             self._evict()

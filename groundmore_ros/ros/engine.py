@@ -294,7 +294,7 @@ class AnswerEngine:
             self._result(pending, answer.status),
             answer=answer,
             stamps=tuple(f.stamp for f in kept),
-            frame_id=kept[-1].frame_id,
+            frame_ids=tuple(f.frame_id for f in kept),
             latencies=timing,
         )
         return result, kept

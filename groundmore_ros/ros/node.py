@@ -51,6 +51,7 @@ class MoraNode(LifecycleNode):
         for parameter in PARAMETERS:
             self.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
         self.mora: Mora | None = None
+        self._configured: dict[str, Any] = {}
         self._buffers: list[ClipBuffer] = []
         self._cameras: list[CameraSubscription] = []
         self._inputs: list[Any] = []
@@ -113,6 +114,7 @@ class MoraNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
+        self._configured = {p.name: self.get_parameter(p.name).value for p in PARAMETERS}
         for parameter in PARAMETERS:
             if parameter.choices and self._value(parameter.name) not in parameter.choices:
                 raise ModelError(
@@ -338,7 +340,8 @@ class MoraNode(LifecycleNode):
             self.get_logger().warning(text)
 
     def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
+        """A parameter's value as it was at configure."""
+        return self._configured[name]
 
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:

@@ -22,7 +22,7 @@ def result() -> Result:
     answer = Answer(
         "The red ball [SEG] [LOC].", Status.OK, 0.7, np.array([5, 5.2, 5.4]), (4, 5), [found]
     )
-    return Result("q", "What moves?", "/image", "tiny", Status.OK, answer, STAMPS, "camera")
+    return Result("q", "What moves?", "/image", "tiny", Status.OK, answer, STAMPS, ("a", "b", "c"))
 
 
 def test_masks_carry_the_source_frames_stamps_and_the_mask_before_the_gate() -> None:
@@ -30,6 +30,7 @@ def test_masks_carry_the_source_frames_stamps_and_the_mask_before_the_gate() -> 
     assert [m["header"]["stamp"] for m in masks] == [
         {"sec": 5, "nanosec": n} for n in (0, 200_000_000, 400_000_000)
     ]
+    assert [m["header"]["frame_id"] for m in masks] == ["a", "b", "c"]
     assert [m["active"] for m in masks] == [False, True, True]
     assert [m["area"] for m in masks] == [0, 2, 2]
     assert [m["last"] for m in masks] == [False, False, True]
