@@ -71,15 +71,17 @@ class FrameProcessor:
             size = (max(side, int(image.width * scale)), max(side, int(image.height * scale)))
             resized = image.resize(size, Image.Resampling.BICUBIC)
             left, top = (size[0] - side) // 2, (size[1] - side) // 2
-            square = resized.crop((left, top, left + side, top + side))
+            resized = resized.crop((left, top, left + side, top + side))
         else:
             scale = side / max(image.width, image.height)
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-            square = Image.new("RGB", (side, side), tuple(int(255 * m) for m in CLIP_MEAN))
-            square.paste(image.resize(size, Image.Resampling.BICUBIC), (0, 0))
-        pixels = torch.from_numpy(np.asarray(square, np.float32) / 255).permute(2, 0, 1)
+            resized = image.resize(size, Image.Resampling.BICUBIC)
+        pixels = torch.from_numpy(np.asarray(resized, np.float32) / 255).permute(2, 0, 1)
         mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
-        return (pixels - mean[:, None, None]) / std[:, None, None]
+        pixels = (pixels - mean[:, None, None]) / std[:, None, None]
+        # Zero after normalising, exactly as in training: what is nearly zero is blown up by the first
+        # layer's normalisation.
+        return functional.pad(pixels, (0, side - resized.width, 0, side - resized.height))
 
     def to_frame(self, logits: Tensor, height: int, width: int) -> Tensor:
         """Mask logits (T, M, M) of the square to frames (T, H, W): enlarge, crop, resize."""
