@@ -252,7 +252,8 @@ class Mora:
         stamps: NDArray[np.float64],
         size: tuple[int, int],
     ) -> AnsweredObject:
-        seg = self.model.seg_embedding(said.states[at])
+        read_at = at if self.config.seg_state == "token" else 0
+        seg = self.model.seg_embedding(said.states[read_at])
         score = float(said.log_chances[: at + 1].sum().exp())
         chosen = None
         if clip.tracks is not None and clip.reasoning is not None:

@@ -13,6 +13,7 @@ _CHOICES = {
     "pooling": ("spatiotemporal",),
     "image_encoder": ("sam", "conv"),
     "projector": ("linear", "mlp"),
+    "seg_state": ("token", "answer"),
     "clip_crop": ("center", "pad"),
     "conversation": ("llava_v1", "llava_llama_2", "plain"),
 }
@@ -44,6 +45,9 @@ class MoraConfig(PretrainedConfig):
         summary_tokens: tokens each object gives to the language model.
         score_threshold: answers that score less are NO_OBJECT.
         gate_threshold: frames with at least this probability are inside the event.
+        seg_state: which state a [SEG] is read from: the one that predicts the ``token`` itself
+            (MoRA, LISA), or the one that predicts the ``answer``'s first word, which no wrong word
+            of the answer can mislead.
         seg_token, loc_token: the tokens' texts.
         max_new_tokens: longest answer.
     """
@@ -84,6 +88,7 @@ class MoraConfig(PretrainedConfig):
         summary_tokens: int = 2,
         score_threshold: float = 0.0,
         gate_threshold: float = 0.5,
+        seg_state: str = "token",
         seg_token: str = "[SEG]",
         loc_token: str = "[LOC]",
         max_new_tokens: int = 64,
@@ -110,6 +115,7 @@ class MoraConfig(PretrainedConfig):
         self.summary_tokens = summary_tokens
         self.score_threshold = score_threshold
         self.gate_threshold = gate_threshold
+        self.seg_state = seg_state
         self.seg_token = seg_token
         self.loc_token = loc_token
         self.max_new_tokens = max_new_tokens

@@ -79,8 +79,8 @@ class FrameProcessor:
         pixels = torch.from_numpy(np.asarray(resized, np.float32) / 255).permute(2, 0, 1)
         mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
         pixels = (pixels - mean[:, None, None]) / std[:, None, None]
-        # Zero after normalising, exactly as in training: what is nearly zero is blown up by the first
-        # layer's normalisation.
+        # Zero after normalising, exactly as in training: what is nearly zero is blown up by the
+        # first layer's normalisation.
         return functional.pad(pixels, (0, side - resized.width, 0, side - resized.height))
 
     def to_frame(self, logits: Tensor, height: int, width: int) -> Tensor:

@@ -246,8 +246,7 @@ def validate(
 ) -> dict[str, float]:
     """Quick figures on held-out episodes, without generating answers.
 
-    The early pointer reads the state before the answer's first word, so nothing of the answer is
-    given away; the time figure is given the right object.
+    The time figure is given the right object.
     """
     right: dict[str, list[float]] = {}
     overlaps: list[float] = []
@@ -260,8 +259,8 @@ def validate(
         asked = batch.asked
         for i in (asked.track >= 0).nonzero()[:, 0].tolist():
             b, track = int(asked.episode[i]), int(asked.track[i])
-            early = module.early(hidden[b, asked.first[i]])
-            pointed = module.model.point(early, reasoning.keys[b], batch.valid[b])
+            seg = module.model.seg_embedding(hidden[b, module.seg_positions(asked)[i]])
+            pointed = module.model.point(seg, reasoning.keys[b], batch.valid[b])
             hit = float(int(pointed.argmax()) == track)
             right.setdefault(asked.types[i], []).append(hit)
             frames = moments[b] + reasoning.moments[b, track]

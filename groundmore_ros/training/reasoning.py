@@ -243,8 +243,6 @@ class Reasoner(nn.Module):
             torch.tensor([tokenizer.encode_text(f" {word}")[0] for word in words])
             for words in (COLOUR_NAMES, SHAPE_NAMES)
         ]
-        channels = model.config.sam_config.prompt_encoder_config.hidden_size
-        self.early = nn.Linear(width, channels)
 
     def run(self, batch: ReasoningBatch) -> tuple[Tensor, Tensor, Reasoning]:
         """States (B, L, E) of the questions' tokens, temporal tokens (B, T, E), reasoning."""
@@ -284,23 +282,25 @@ class Reasoner(nn.Module):
         found = asked.track >= 0
         at = asked.episode[found]
         valid, keys = batch.valid[at], reasoning.keys[at].float()
-        seg = self.model.seg_embedding(hidden[at, asked.seg[found]]).float()
-        early = self.early(hidden[at, asked.first[found]]).float()
+        seg = self.model.seg_embedding(hidden[at, self.seg_positions(asked)[found]]).float()
         pointed = self.model.point(seg, keys, valid)
-        pointed_early = self.model.point(early, keys, valid)
         if not found.any():  # nothing was tracked: only words can be learned
             return StepResult(losses, {})
         losses["object"] = functional.cross_entropy(pointed, asked.track[found])
-        losses["early"] = functional.cross_entropy(pointed_early, asked.track[found]) * 0.5
         frames = moments[at] + reasoning.moments[at, asked.track[found]]
         inside = self.model.temporal_head(hidden[at, asked.loc[found]], frames).float()
         losses["time"] = functional.binary_cross_entropy_with_logits(inside, asked.inside[found])
         losses["overlap"] = _soft_overlap(inside, asked.inside[found]) * 0.3
         right = pointed.argmax(1) == asked.track[found]
-        right_early = pointed_early.argmax(1) == asked.track[found]
-        return StepResult(
-            losses, {"right": right.float().mean(), "right_early": right_early.float().mean()}
-        )
+        return StepResult(losses, {"right": right.float().mean()})
+
+    def seg_positions(self, asked: Asked) -> Tensor:
+        """Where the states are that [SEG] is read from, as the configuration says (Q,).
+
+        With ``token`` the state has read the true name of the object, so figures of training are
+        better than those of answering will be.
+        """
+        return asked.first if self.model.config.seg_state == "answer" else asked.seg
 
     def _auxiliary(self, batch: ReasoningBatch, reasoning: Reasoning) -> dict[str, Tensor]:
         known, there = batch.known, batch.known[..., None] & batch.present

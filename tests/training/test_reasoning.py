@@ -48,7 +48,7 @@ def episode(questions: int = 3) -> CachedEpisode:
 @pytest.fixture(scope="module")
 def reasoner() -> Reasoner:
     mora = tiny_mora()
-    return Reasoner(mora.model, mora.tokenizer)
+    return Reasoner(mora.model.requires_grad_(True), mora.tokenizer)
 
 
 def _batch(reasoner: Reasoner, questions: int, seed: int = 0) -> Any:
@@ -111,25 +111,17 @@ def test_training_and_answering_see_the_same(reasoner: Reasoner) -> None:
 
 def test_losses_fall(reasoner: Reasoner) -> None:
     reasoner.train()
-    optimizer = torch.optim.AdamW(reasoner.parameters(), lr=3e-3)
-    totals = []
-    for _ in range(25):
+    optimizer = torch.optim.AdamW(reasoner.parameters(), lr=1e-2)
+    history = []
+    for _ in range(60):
         losses = reasoner(_batch(reasoner, 3)).losses
-        total = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        totals.append(float(total))
-    assert totals[-1] < 0.6 * totals[0]
-    assert {
-        "text",
-        "object",
-        "early",
-        "time",
-        "overlap",
-        "place",
-        "cause",
-        "moving",
-        "colour",
-        "shape",
-    } == set(losses)
+        history.append({name: float(loss.detach()) for name, loss in losses.items()})
+    first, last = history[0], history[-1]
+    assert first.keys() == {
+        "text", "object", "time", "overlap", "place", "cause", "moving", "colour", "shape"
+    }  # fmt: skip
+    for name in ("text", "object", "time", "cause", "colour"):
+        assert last[name] < 0.7 * first[name], name

@@ -24,7 +24,7 @@ def _batch(step: int) -> tuple[Tensor]:
 
 
 SCHEDULE = Schedule(
-    steps=40, batch=8, learning_rate=0.05, warmup=5, log_every=10, checkpoint_every=1000
+    steps=40, batch=8, learning_rate=0.2, warmup=5, log_every=10, checkpoint_every=1000
 )
 
 
@@ -62,4 +62,4 @@ def test_it_learns_and_tells(tmp_path: Path) -> None:
 def test_the_rate_rises_then_falls_to_a_hundredth() -> None:
     rates = [SCHEDULE.rate(step) for step in range(SCHEDULE.steps)]
     assert rates.index(max(rates)) == SCHEDULE.warmup - 1
-    assert rates[-1] == pytest.approx(0.05 / 100, rel=0.2)
+    assert rates[-1] == pytest.approx(0.2 / 100, rel=0.2)
