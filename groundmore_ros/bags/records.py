@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from groundmore_ros import run_lengths
 from groundmore_ros.mora.answer import Answer, AnsweredObject, Span, Status
 
-__all__ = ["Latencies", "Result", "answer_fields", "event_fields", "mask_fields", "time_fields"]
+__all__ = [
+    "Latencies",
+    "Result",
+    "answer_fields",
+    "event_fields",
+    "mask_fields",
+    "shape_fields",
+    "time_fields",
+]
 
 Fields = dict[str, Any]
 
@@ -77,16 +85,26 @@ def mask_fields(result: Result) -> Iterator[Fields]:
 
 def _mask(result: Result, stamp: int, t: int, k: int, found: AnsweredObject, last: bool) -> Fields:
     mask: NDArray[np.bool_] = found.mask_logits[t] > 0
-    left, top, width, height = run_lengths.bounding_box(mask)
     return {
         "header": _header(stamp, result.frame_ids[t]),
         "question_id": result.question_id,
         "camera": result.camera,
         "object": k,
+        **shape_fields(mask),
+        "active": bool(found.active[t]),
+        "score": float(found.frame_scores[t]),
+        "live": False,
+        "last": last,
+    }
+
+
+def shape_fields(mask: NDArray[np.bool_]) -> Fields:
+    """The fields of ``groundmore/MotionMask`` that describe a mask (H, W)."""
+    left, top, width, height = run_lengths.bounding_box(mask)
+    return {
         "height": mask.shape[0],
         "width": mask.shape[1],
         "counts": run_lengths.encode(mask),
-        "active": bool(found.active[t]),
         "bbox": {
             "x_offset": left,
             "y_offset": top,
@@ -95,9 +113,6 @@ def _mask(result: Result, stamp: int, t: int, k: int, found: AnsweredObject, las
             "do_rectify": False,
         },
         "area": int(mask.sum()),
-        "score": float(found.frame_scores[t]),
-        "live": False,
-        "last": last,
     }
 
 

@@ -15,9 +15,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from groundmore_ros import run_lengths
 from groundmore_ros.bags.images import to_jpeg
-from groundmore_ros.bags.records import time_fields
+from groundmore_ros.bags.records import shape_fields, time_fields
 from groundmore_ros.bags.writer import BagWriter
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora.answer import Status
@@ -124,24 +123,13 @@ def _rename(part: Path, path: Path) -> None:
 def _write_masks(bag: BagWriter, episode: Episode, t: int, stamp: int) -> None:
     for k in range(len(episode.scene.bodies)):
         mask = episode.object_masks[t] == k + 1
-        left, top, width, height = run_lengths.bounding_box(mask)
         fields = {
             "header": {"stamp": time_fields(stamp), "frame_id": FRAME_ID},
             "question_id": "",
             "camera": CAMERA,
             "object": k,
-            "height": mask.shape[0],
-            "width": mask.shape[1],
-            "counts": run_lengths.encode(mask),
+            **shape_fields(mask),
             "active": bool(episode.active[t, k]),
-            "bbox": {
-                "x_offset": left,
-                "y_offset": top,
-                "height": height,
-                "width": width,
-                "do_rectify": False,
-            },
-            "area": int(mask.sum()),
             "score": 1.0,
             "live": False,
             "last": t == len(episode.stamps) - 1,
