@@ -42,12 +42,18 @@ def test_help_answers_without_heavy_imports(name: str) -> None:
 
 
 def test_help_is_fast() -> None:
-    def seconds() -> float:
+    """Half a second where a bare interpreter takes 0.06 s; as a ratio, machines do not matter."""
+
+    def seconds(*command: str) -> float:
         began = time.perf_counter()
-        assert run("ask", "--help").returncode == 0
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
         return time.perf_counter() - began
 
-    assert min(seconds() for _ in range(5)) < 0.5
+    help_seconds, bare_seconds = (
+        min(seconds(*command) for _ in range(5))
+        for command in ((*COMMAND, "ask", "--help"), (sys.executable, "-c", "pass"))
+    )
+    assert help_seconds < 8.5 * bare_seconds
 
 
 @pytest.mark.parametrize(
