@@ -135,12 +135,10 @@ class Outbox:
     Clips are written as they come; use it in a ``with`` statement.
     """
 
-    RATE = 5.0  # Hz, of the overlay
-
     NAMES = ("masks", "answers.json", "answers.mcap", "overlay.mp4")
 
-    def __init__(self, folder: Path) -> None:
-        """The folder is created with the first answer.
+    def __init__(self, folder: Path, rate: float) -> None:
+        """The folder is created with the first answer. Rate in Hz, of the overlay.
 
         Raises:
             GroundmoreError: it holds answers already, or is a file.
@@ -149,7 +147,7 @@ class Outbox:
         if taken or folder.is_file():
             held = f"already has {', '.join(taken)}" if taken else "is a file"
             raise GroundmoreError(f"{folder} {held}; name another folder")
-        self._folder = folder
+        self._folder, self._rate = folder, rate
         self._answers: list[dict[str, Any]] = []
         self._files = ExitStack()
         self._bag: BagFile | None = None
@@ -164,7 +162,7 @@ class Outbox:
         if self._bag is None or self._video is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._bag = self._files.enter_context(BagFile(self._folder / "answers.mcap"))
-            self._video = VideoWriter(self._folder / "overlay.mp4", self.RATE)
+            self._video = VideoWriter(self._folder / "overlay.mp4", self._rate)
             self._files.callback(self._video.close)
         return self._bag, self._video
 

@@ -18,7 +18,7 @@ def test_the_outbox_holds_masks_messages_answers_and_a_video(
     nano: Mora, sample: Path, tmp_path: Path
 ) -> None:
     answered = list(ask(nano, sample, "Which object moves first?", at=3.0))
-    with Outbox(tmp_path / "out") as outbox:
+    with Outbox(tmp_path / "out", 5.0) as outbox:
         for clip in answered:
             outbox.add(clip)
     out = tmp_path / "out"
@@ -40,7 +40,7 @@ def test_the_outbox_holds_masks_messages_answers_and_a_video(
     assert counts["/mora/answers"] == 1
     assert counts.get("/mora/masks", 0) == 16 * len(result.answer.objects)
     with pytest.raises(GroundmoreError, match="already has"):
-        Outbox(out)
+        Outbox(out, 5.0)
 
 
 def test_a_long_source_is_answered_window_by_window(tmp_path: Path) -> None:

@@ -25,8 +25,7 @@ def test_every_source_file_names_its_licence() -> None:
     missing = [
         str(path.relative_to(ROOT))
         for path in files
-        if path.suffix != ".msg"
-        and "samples" not in path.parts
+        if "samples" not in path.parts
         and "SPDX-License-Identifier: Apache-2.0" not in path.read_text()[:400]
     ]
     assert missing == []

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips of a source: one that ends at a time, or consecutive windows."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros.bags.sampling import SlotSampler, Verdict, evenly
-from groundmore_ros.bags.sources import Source
+from groundmore_ros.bags.sources import Frame, Source
 from groundmore_ros.errors import BadFrameError, SourceError
 
-__all__ = ["SampledClip", "SampledFrame", "clip_at", "consecutive_clips", "sampled_frames"]
+__all__ = ["SampledClip", "SampledFrame", "clip_at", "consecutive_clips"]
 
 
 @dataclass(frozen=True)
@@ -32,23 +31,27 @@ class SampledClip:
     broken: int = 0
 
 
-def sampled_frames(source: Source, rate: float) -> Iterator[SampledFrame | BadFrameError]:
-    """The frames that sampling keeps; one that cannot be decoded comes as its error."""
+def sampled_frames(source: Source, rate: float) -> Iterator[Frame]:
+    """The frames that sampling keeps, not yet decoded."""
     sampler = SlotSampler(rate)
     for frame in source.frames():
-        verdict = sampler.judge(frame.stamp)
-        if verdict in (Verdict.TAKEN, Verdict.JUMPED_BACK):
-            try:
-                yield SampledFrame(frame.stamp, frame.frame_id, frame.decode())
-            except BadFrameError as error:
-                yield error
+        if sampler.judge(frame.stamp) in (Verdict.TAKEN, Verdict.JUMPED_BACK):
+            yield frame
+
+
+def _decoded(frame: Frame) -> SampledFrame | None:
+    try:
+        return SampledFrame(frame.stamp, frame.frame_id, frame.decode())
+    except BadFrameError:
+        return None
 
 
 def clip_at(source: Source, at: float, *, window: float, rate: float, most: int) -> SampledClip:
     """The clip that ends at a time.
 
     Args:
-        source: is read from its beginning, as the sampling rule wants, up to that time.
+        source: is read from its beginning, as the sampling rule wants, up to that time; only
+            the clip's frames are decoded.
         at: s, a stamp of the source, or an offset from its first frame.
         window: s.
         rate: Hz, of the sampling.
@@ -57,29 +60,26 @@ def clip_at(source: Source, at: float, *, window: float, rate: float, most: int)
     Raises:
         SourceError: no frame lies there.
     """
-    held: deque[SampledFrame] = deque()
+    held: list[SampledFrame] = []
     broken = 0
-    first = end = None
+    end = last = None
+    length = round(window * 1e9)
     for frame in sampled_frames(source, rate):
-        if isinstance(frame, BadFrameError):
-            broken += 1
-            continue
-        if first is None or end is None:
-            first = frame.stamp
-            end = _end(at, first)
+        if end is None:
+            end = _end(at, frame.stamp)
         if frame.stamp > end:
             break
-        if held and frame.stamp < held[-1].stamp:
-            held.clear()  # the clock jumped back: what was before is another recording
-        held.append(frame)
-        while held[0].stamp < frame.stamp - round(window * 1e9):
-            held.popleft()
-    if first is None or end is None:
-        raise SourceError(f"the source has no frames that can be read ({broken} broken)")
-    kept = [f for f in held if f.stamp >= end - round(window * 1e9)]
-    if not kept:
-        raise SourceError(f"no frames in the {window:g} s before {at:g} s")
-    return SampledClip([kept[i] for i in evenly(len(kept), most)], broken)
+        if last is not None and frame.stamp < last:
+            held, broken = [], 0  # the clock jumped back: what was before is another recording
+        last = frame.stamp
+        if frame.stamp >= end - length:
+            decoded = _decoded(frame)
+            held += [decoded] if decoded else []
+            broken += decoded is None
+    if not held:
+        why = f" ({broken} could not be decoded)" if broken else ""
+        raise SourceError(f"no frames in the {window:g} s before {at:g} s{why}")
+    return SampledClip([held[i] for i in evenly(len(held), most)], broken)
 
 
 def _end(at: float, first: int) -> int:
@@ -96,8 +96,9 @@ def consecutive_clips(
     broken = 0
     end: int | None = None
     length = round(window * 1e9)
-    for frame in sampled_frames(source, rate):
-        if isinstance(frame, BadFrameError):
+    for found in sampled_frames(source, rate):
+        frame = _decoded(found)
+        if frame is None:
             broken += 1
             continue
         if end is None:

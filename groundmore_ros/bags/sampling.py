@@ -8,6 +8,9 @@ import numpy as np
 __all__ = ["SlotSampler", "Verdict", "evenly"]
 
 JUMP_BACK = 1_000_000_000  # ns; a stamp this much older than the newest is a new recording
+# So are this many rising stamps in a row that are all late: a recording shorter than that, looped.
+# Single frames out of order are not.
+LATE_IN_A_ROW = 3
 
 
 class Verdict(Enum):
@@ -31,6 +34,7 @@ class SlotSampler:
         self._microhertz = round(rate * 1e6)
         self._newest: int | None = None
         self._slot: int | None = None
+        self._late: list[int] = []
 
     def slot(self, stamp: int) -> int:
         """The slot of a stamp (ns), in whole numbers: none is rounded into another slot."""
@@ -41,17 +45,23 @@ class SlotSampler:
         if self._newest is not None:
             if stamp == self._newest:
                 return Verdict.DUPLICATE
-            if stamp < self._newest - JUMP_BACK:
-                self._newest, self._slot = stamp, self.slot(stamp)
-                return Verdict.JUMPED_BACK
             if stamp < self._newest:
-                return Verdict.LATE
-        self._newest = stamp
+                return self._judge_older(stamp, self._newest)
+        self._newest, self._late = stamp, []
         slot = self.slot(stamp)
         if slot == self._slot:
             return Verdict.SKIPPED
         self._slot = slot
         return Verdict.TAKEN
+
+    def _judge_older(self, stamp: int, newest: int) -> Verdict:
+        if self._late and stamp <= self._late[-1]:
+            self._late = []
+        self._late.append(stamp)
+        if stamp >= newest - JUMP_BACK and len(self._late) < LATE_IN_A_ROW:
+            return Verdict.LATE
+        self._newest, self._slot, self._late = stamp, self.slot(stamp), []
+        return Verdict.JUMPED_BACK
 
 
 def evenly(count: int, most: int) -> list[int]:

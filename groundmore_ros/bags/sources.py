@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ __all__ = ["Frame", "Source", "open_source", "stamp_of"]
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+USUAL_RATE = 30.0  # Hz, of a video that does not tell its own
 FOLDER_RATE = 10.0  # Hz, of pictures in a folder, which have no stamps of their own
 
 
@@ -76,34 +76,39 @@ def stamp_of(header: Any) -> int:
 _BAG_ERRORS = (OSError, ValueError, KeyError, IndexError, AssertionError, struct.error)
 
 
-class _Bag:
+class _Closing:
+    """What all sources share: the file is closed at the end of a ``with`` statement."""
+
+    _file: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class _Bag(_Closing):
     def __init__(self, path: Path, topic: str | None) -> None:
         from rosbags.highlevel import AnyReader, AnyReaderError
         from rosbags.rosbag2 import ReaderError
 
         self._path = path
         try:
-            self._reader = AnyReader([path], default_typestore=typestore())
-            self._reader.open()
-        # A damaged bag fails in many ways inside the reader and its storage plug-ins.
-        except (
-            AnyReaderError,
-            ReaderError,
-            OSError,
-            ValueError,
-            KeyError,
-            AssertionError,
-        ) as error:
+            self._file = AnyReader([path], default_typestore=typestore())
+            self._file.open()
+        except (AnyReaderError, ReaderError, *_BAG_ERRORS) as error:
             raise SourceError(f"{path} is no bag that can be read: {error}") from error
         try:
             self._connections = self._choose(topic)
         except SourceError:
-            self._reader.close()
+            self._file.close()
             raise
         self.camera = self._connections[0].topic
 
     def _choose(self, topic: str | None) -> list[Any]:
-        images = [c for c in self._reader.connections if c.msgtype in IMAGE_TYPES]
+        images = [c for c in self._file.connections if c.msgtype in IMAGE_TYPES]
         topics = sorted({c.topic for c in images})
         if topic is None and len(topics) == 1:
             topic = topics[0]
@@ -116,23 +121,12 @@ class _Bag:
 
     def frames(self) -> Iterator[Frame]:
         try:
-            for connection, received, raw in self._reader.messages(self._connections):
-                message = self._reader.deserialize(raw, connection.msgtype)
+            for connection, received, raw in self._file.messages(self._connections):
+                message = self._file.deserialize(raw, connection.msgtype)
                 stamp = stamp_of(message.header) or received
                 yield Frame(stamp, message.header.frame_id, _decoder(message, connection.msgtype))
         except _BAG_ERRORS as error:
             raise SourceError(f"{self._path} is damaged: {error!r}") from error
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._reader.close()
 
 
 def _decoder(message: Any, kind: str) -> Callable[[], NDArray[np.uint8]]:
@@ -141,7 +135,7 @@ def _decoder(message: Any, kind: str) -> Callable[[], NDArray[np.uint8]]:
     return lambda: decode_compressed(bytes(message.data))
 
 
-class _Video:
+class _Video(_Closing):
     camera = "video"
 
     def __init__(self, path: Path) -> None:
@@ -149,8 +143,8 @@ class _Video:
 
         self._path = path
         try:
-            self._container = av.open(str(path))
-            self._stream = self._container.streams.video[0]
+            self._file = av.open(str(path))
+            self._stream = self._file.streams.video[0]
         except (OSError, ValueError, IndexError) as error:
             raise SourceError(f"{path} is no video that can be read: {error}") from error
 
@@ -158,31 +152,23 @@ class _Video:
         import av
 
         try:
-            first = None
-            for frame in self._container.decode(self._stream):
-                seconds = frame.time or 0.0
+            first = last = None
+            step = 1 / float(self._stream.average_rate or USUAL_RATE)
+            for frame in self._file.decode(self._stream):
+                # Raw streams and broken packets come without a time.
+                seconds = frame.time if frame.pts is not None else (last or 0.0) + step
+                last = seconds
                 first = seconds if first is None else first
                 yield Frame(round((seconds - first) * 1e9), self.camera, _video_decoder(frame))
         except av.error.FFmpegError as error:
             raise SourceError(f"{self._path} breaks off: {error}") from error
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._container.close()
 
 
 def _video_decoder(frame: Any) -> Callable[[], NDArray[np.uint8]]:
     return lambda: np.asarray(frame.to_ndarray(format="rgb24"))
 
 
-class _Folder:
+class _Folder(_Closing):
     camera = "folder"
 
     def __init__(self, path: Path) -> None:
@@ -193,17 +179,6 @@ class _Folder:
     def frames(self) -> Iterator[Frame]:
         for index, file in enumerate(self._files):
             yield Frame(round(index * 1e9 / FOLDER_RATE), self.camera, _picture_decoder(file))
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
 
 
 def _picture_decoder(file: Path) -> Callable[[], NDArray[np.uint8]]:

@@ -56,7 +56,7 @@ def ask(
     answers = []
     broken = 0
     with ExitStack() as stack:
-        outbox = stack.enter_context(Outbox(out)) if out else None
+        outbox = stack.enter_context(Outbox(out, rate)) if out else None
         clips = ask_clips(
             mora, source, question, topic=topic, at=at, sampling=Sampling(window, rate, frames)
         )

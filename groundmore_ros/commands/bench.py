@@ -8,9 +8,13 @@ from typing import Any
 
 import typer
 
+from groundmore_ros.commands.options import prepare_file
 from groundmore_ros.commands.ros import keep_to_this_machine, require_ros
+from groundmore_ros.errors import GroundmoreError
 
 __all__ = ["register"]
+
+TRANSPORTS = ("compressed", "raw")
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
 
@@ -28,15 +32,20 @@ def _group() -> None:
 @bench_app.command(name="node")
 def node(
     seconds: float = typer.Option(30.0, min=5.0, help="How long each camera runs (s)."),
+    transport: str = typer.Option("both", help="compressed, raw or both."),
     model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
     out: Path = typer.Option(None, help="JSON file for the figures."),
 ) -> None:
     """A 1280x720 camera at 30 Hz while questions never stop: compressed, then raw."""
+    kinds = TRANSPORTS if transport == "both" else (transport,)
+    if not set(kinds) <= set(TRANSPORTS):
+        raise GroundmoreError(f"--transport is {transport!r}; expected compressed, raw or both")
     require_ros()
+    prepare_file(out)
     keep_to_this_machine()
     from groundmore_ros.ros.bench import bench_node
 
-    reports = [bench_node(kind, seconds, model).report() for kind in ("compressed", "raw")]
+    reports = [bench_node(kind, seconds, model).report() for kind in kinds]
     if out:
         out.write_text(json.dumps({"cores": os.cpu_count(), "runs": reports}, indent=1) + "\n")
     _print(reports)

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from groundmore_ros.commands.options import seed_range
+from groundmore_ros.commands.options import prepare_file, seed_range
 from groundmore_ros.commands.progress import progress_bar
 
 __all__ = ["register"]
@@ -32,6 +32,7 @@ def evaluate(
     from groundmore_ros.evaluation.exam import as_rows, examine, report
     from groundmore_ros.mora.zoo import resolve_model
 
+    prepare_file(out)
     resolve_model(model)
     chosen = seed_range(seeds)
     with progress_bar("episodes", len(chosen)) as advance:

@@ -92,6 +92,7 @@ class MoraConfig(PretrainedConfig):
         seg_token: str = "[SEG]",
         loc_token: str = "[LOC]",
         max_new_tokens: int = 64,
+        tie_word_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
         self.text_config = _sub(text_config, LlamaConfig)
@@ -124,7 +125,7 @@ class MoraConfig(PretrainedConfig):
                 raise ModelError(
                     f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}"
                 )
-        super().__init__(**kwargs)
+        super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
 
     def get_text_config(self, *args: Any, **kwargs: Any) -> LlamaConfig:
         """The language model's configuration, which generation reads."""

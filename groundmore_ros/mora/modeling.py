@@ -94,6 +94,9 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
     main_input_name = "input_ids"
     _supports_sdpa = True
     _supports_flash_attn = True
+    _tied_weights_keys: ClassVar[dict[str, str]] = {
+        "lm_head.weight": "language_model.embed_tokens.weight"
+    }
     _no_split_modules: ClassVar[list[str]] = [
         "LlamaDecoderLayer",
         "CLIPEncoderLayer",
@@ -122,6 +125,10 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
     def get_input_embeddings(self) -> nn.Module:
         """The language model's token embeddings."""
         return self.language_model.embed_tokens
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The layer from hidden states to words."""
+        return self.lm_head
 
     # --- frames
     # ------------------------------------------------------------------------------------

@@ -80,10 +80,9 @@ class ClipBuffer:
         return self._newest
 
     def judge(self, stamp: int) -> Verdict:
-        """Count a received frame, tell whether to add it. A jump back empties the ring."""
+        """Tell whether to add a frame; count it where not. A jump back empties the ring."""
         with self._lock:
             verdict = self._sampler.judge(stamp)
-            self.counts["received"] += 1
             if verdict is not Verdict.TAKEN:
                 self.counts[verdict.value] += 1
             if verdict is Verdict.JUMPED_BACK:

@@ -2,6 +2,7 @@
 """What ``/diagnostics`` says of the node."""
 
 import resource
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from groundmore_ros.ros.clip_buffer import ClipBuffer
 from groundmore_ros.ros.engine import AnswerEngine
 
 __all__ = ["diagnostics", "resident_bytes"]
+
+ALARM = 10.0  # s that a failure keeps the status at ERROR; the count of failures stays
 
 
 def diagnostics(
@@ -56,7 +59,7 @@ def _engine_status(
         "resident memory (MB)": f"{resident_bytes() / 1e6:.0f}",
         **{f"answers {status}": count for status, count in sorted(answers.items())},
     }
-    failed = engine.failures > 0
+    failed = time.monotonic() - engine.failed_at < ALARM
     return _status(
         f"{name}: answers",
         DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK,

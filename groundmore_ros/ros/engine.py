@@ -5,6 +5,7 @@ Knows nothing of ROS: results go to a callable. Every question gets exactly one 
 happens.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -89,8 +90,10 @@ class AnswerEngine:
         """
         self.mora = mora
         self.failures = 0
+        self.failed_at = -math.inf  # s, of the monotonic clock
         self.last_latencies = Latencies()
         self._buffers = buffers
+        self._by_turns = list(buffers)
         self._settings = settings
         self._deliver = deliver
         self._on_error = on_error
@@ -185,8 +188,7 @@ class AnswerEngine:
             except BadFrameError as error:
                 self._on_error(f"a frame is left out: {error}")
             except Exception as error:  # noqa: BLE001 - one bad frame must not end the thread
-                self.failures += 1
-                self._on_error(f"encoding failed: {error!r}")
+                self._failed(f"encoding failed: {error!r}")
             for buffer in self._buffers:
                 buffer.tidy()
 
@@ -195,11 +197,18 @@ class AnswerEngine:
         if mode == "on_question":
             return None
         recent = round(self._settings.recent * 1e9) if mode == "recent" else None
-        for buffer in self._buffers:
+        for i, buffer in enumerate(self._by_turns):
             frame = buffer.unencoded(recent)
             if frame is not None:
+                # Its camera goes to the end of the line: none can starve another.
+                self._by_turns.append(self._by_turns.pop(i))
                 return frame
         return None
+
+    def _failed(self, text: str) -> None:
+        self.failures += 1
+        self.failed_at = time.monotonic()
+        self._on_error(text)
 
     # --- answer thread
     # -----------------------------------------------------------------------------
@@ -249,8 +258,7 @@ class AnswerEngine:
         except BadFrameError as error:
             self._finish(pending, Status.NO_FRAMES, str(error))
         except Exception as error:  # noqa: BLE001 - the question gets its answer all the same
-            self.failures += 1
-            self._on_error(f"answering {pending.question_id} failed: {error!r}")
+            self._failed(f"answering {pending.question_id} failed: {error!r}")
             self._finish(pending, Status.FAILED, repr(error))
         else:
             self._finish_with(pending, result, frames)
@@ -324,7 +332,6 @@ class AnswerEngine:
         try:
             self._deliver(result, frames)
         except Exception as error:  # noqa: BLE001 - publishing must not end the thread
-            self.failures += 1
-            self._on_error(f"delivering {pending.question_id} failed: {error!r}")
+            self._failed(f"delivering {pending.question_id} failed: {error!r}")
             if result.status is not Status.FAILED:
                 self._finish(pending, Status.FAILED, repr(error))

@@ -215,6 +215,7 @@ class MoraNode(LifecycleNode):
         """Store a frame; it is unpacked only when it is encoded."""
         began = time.perf_counter()
         self._store(buffer, compressed, raw)
+        buffer.counts["received"] += 1
         self._callback_times.append(time.perf_counter() - began)
 
     def _store(self, buffer: ClipBuffer, compressed: bool, raw: bytes) -> None:

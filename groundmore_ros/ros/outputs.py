@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the node publishes: masks, events, answers, pictures."""
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,11 @@ MASKS_KEPT = 1024  # more than a clip's: the longest clip is 256 frames
 
 
 class Outputs:
-    """The publishers. Results come from several threads; each is published whole."""
+    """The publishers.
+
+    Results with masks come from one thread, so that the masks of two never mingle; refusals may
+    come from another meanwhile.
+    """
 
     def __init__(self, node: Any) -> None:
         """Create lifecycle publishers under the node's name."""
@@ -48,20 +51,18 @@ class Outputs:
         self._mask_image = publisher(Image, "mask_image", qos_profile_sensor_data)
         self._overlay = publisher(Image, "overlay", qos_profile_sensor_data)
         self._node = node
-        self._lock = threading.Lock()
 
     def publish(self, result: Result, frames: list[BufferedFrame]) -> None:
         """Publish a result: masks in stamp order, then events, then the answer."""
-        with self._lock:
-            for mask in mask_fields(result):
-                self._masks.publish(fill(MotionMask(), mask))
-            for event in event_fields(result):
-                self._events.publish(fill(EventSpan(), event))
-            try:
-                self._publish_pictures(result, frames)
-            except Exception as error:  # noqa: BLE001 - pictures for people never cost an answer
-                self._node.get_logger().warning(f"no picture of this answer: {error!r}")
-            self._answers.publish(fill(MotionAnswer(), answer_fields(result)))
+        for mask in mask_fields(result):
+            self._masks.publish(fill(MotionMask(), mask))
+        for event in event_fields(result):
+            self._events.publish(fill(EventSpan(), event))
+        try:
+            self._publish_pictures(result, frames)
+        except Exception as error:  # noqa: BLE001 - pictures for people never cost an answer
+            self._node.get_logger().warning(f"no picture of this answer: {error!r}")
+        self._answers.publish(fill(MotionAnswer(), answer_fields(result)))
 
     def _publish_pictures(self, result: Result, frames: list[BufferedFrame]) -> None:
         """Pictures are made only while somebody looks."""

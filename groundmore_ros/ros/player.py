@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays bags' images and questions onto topics, in the time of their stamps."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ import rclpy.duration
 import rclpy.utilities
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -49,12 +51,14 @@ def play_bags(
         ros_arguments: ``--ros-args ...``, such as remappings.
 
     Returns:
-        0.
+        0, also where it was told to stop.
 
     Raises:
         SourceError: a bag cannot be read, or has nothing to play.
     """
-    rclpy.init(args=list(ros_arguments))
+    # rclpy's own handlers would end the context in the middle of a message.
+    rclpy.init(args=list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     node = rclpy.create_node("bag_player")
     try:
         player = _Player(node, bags, questions)

@@ -277,6 +277,7 @@ class Reasoner(nn.Module):
             "text": functional.cross_entropy(
                 logits[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten(), ignore_index=IGNORED
             ),
+            "first": _first_word(logits, batch),
             **self._auxiliary(batch, reasoning),
         }
         found = asked.track >= 0
@@ -365,6 +366,13 @@ def _block_mask(batch: ReasoningBatch, prefix: int, summaries: int) -> tuple[Ten
     mask = same & seen[:, None] & causal
     mask |= torch.eye(length, dtype=torch.bool)  # padding looks at itself, not at nothing
     return mask[:, None], positions
+
+
+def _first_word(logits: Tensor, batch: ReasoningBatch) -> Tensor:
+    """The answer's first word alone: it tells whether there is anything to be found."""
+    asked = batch.asked
+    truth = batch.labels[asked.episode, asked.first + 1]
+    return 0.5 * functional.cross_entropy(logits[asked.episode, asked.first], truth)
 
 
 def _soft_overlap(logits: Tensor, inside: Tensor) -> Tensor:

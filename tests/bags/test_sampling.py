@@ -32,6 +32,21 @@ def test_duplicates_late_frames_and_jumps_back() -> None:
     assert sampler.judge(3 * SECOND) is Verdict.TAKEN
 
 
+def test_a_recording_shorter_than_a_second_may_loop() -> None:
+    sampler = SlotSampler(10.0)
+    stamps = [SECOND + k * SECOND // 10 for k in range(8)]
+    assert [sampler.judge(s) for s in stamps] == [Verdict.TAKEN] * 8
+    again = [sampler.judge(s) for s in stamps]
+    assert again == [Verdict.LATE] * 2 + [Verdict.JUMPED_BACK] + [Verdict.TAKEN] * 5
+
+
+def test_single_frames_out_of_order_are_no_loop() -> None:
+    sampler = SlotSampler(10.0)
+    tenths = [10, 12, 11, 13, 12, 11, 14, 13, 15]
+    verdicts = [sampler.judge(t * SECOND // 10) for t in tenths]
+    assert Verdict.JUMPED_BACK not in verdicts
+
+
 @given(st.lists(st.integers(1, 10**11), max_size=40), st.sampled_from([1.0, 5.0, 7.3, 29.97]))
 def test_at_most_one_frame_a_slot_unless_the_clock_jumps(stamps: list[int], rate: float) -> None:
     sampler = SlotSampler(rate)

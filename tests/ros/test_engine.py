@@ -181,6 +181,59 @@ def test_questions_expire() -> None:
     bench.engine.stop()
 
 
+def test_recent_encodes_the_newest_window_only() -> None:
+    bench = Bench(encode_ahead="recent")
+    busy, gate = threading.Event(), threading.Event()
+
+    def slow() -> np.ndarray:
+        busy.set()
+        gate.wait(10)
+        return np.zeros((2, 2, 3), np.uint8)
+
+    bench.frame(SECOND, slow)  # the encoder is busy with this one while the others arrive
+    assert busy.wait(5)
+    for k in range(1, 21):
+        bench.frame(SECOND + k * SECOND // 5)
+    gate.set()
+    deadline = time.monotonic() + 5
+    while bench.buffer.fill()[1] < 7 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    assert bench.buffer.fill()[:2] == (21, 7)  # the first, and the 6 of the newest second
+    bench.engine.stop()
+
+
+def test_cameras_take_turns() -> None:
+    bench = Bench(encode_ahead="on_question")
+    other = ClipBuffer("/other", rate=5.0, seconds=10.0, nbytes=10**6)
+    order: list[str] = []
+    for buffer in (bench.buffer, other):
+        for k in range(3):
+            stamp = SECOND + k * SECOND // 5
+
+            def decode(camera: str = buffer.camera) -> np.ndarray:
+                order.append(camera)
+                return np.zeros((2, 2, 3), np.uint8)
+
+            assert buffer.judge(stamp) is Verdict.TAKEN
+            buffer.add(BufferedFrame(stamp, "camera", 100, decode))
+    settings = EngineSettings(
+        clip_frames=4, queue_size=3, deadline=5, frame_wait=1, encode_ahead="always", recent=1
+    )
+    engine = AnswerEngine(
+        bench.mora,  # type: ignore[arg-type]
+        [bench.buffer, other],
+        settings,
+        lambda *_: None,
+    )
+    deadline = time.monotonic() + 5
+    while len(order) < 6 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert order == ["/image", "/other"] * 3
+    engine.stop()
+    bench.engine.stop()
+
+
 def test_an_id_used_again_cancels_the_waiting_question(bench: Bench) -> None:
     fill(bench)
     bench.mora.gate.clear()
@@ -216,6 +269,7 @@ def test_a_failing_model_is_an_answer_and_the_engine_goes_on(bench: Bench) -> No
     bench.ask("good")
     assert bench.wait(2) == [("bad", "FAILED"), ("good", "NO_OBJECT")]
     assert bench.engine.failures == 1
+    assert time.monotonic() - bench.engine.failed_at < 10
     assert "as asked" in bench.errors[0]
 
 

@@ -485,6 +485,67 @@ def test_deactivation_cancels_what_waits(world: World) -> None:
     assert world.answer(question_id).status == Status.CANCELLED
 
 
+def test_an_id_used_again_cancels(world: World) -> None:
+    """With an empty question it only cancels, with another it asks that one instead."""
+    world.camera().film(world)
+    engine = world.node._engine
+    assert engine is not None
+    future = {"stamp": time_fields(START + 900 * SECOND)}
+    for again in ("", "What moves?"):
+        question_id = world.ask(header=future)
+        world.wait(lambda: engine.queue_length == 1)
+        world.ask(again, question_id=question_id)
+        assert world.answer(question_id).status == Status.CANCELLED
+        wanted = 2 if again else 1
+        world.wait(partial(_answered, world, question_id, wanted))
+        last = [a for a in world.answers if a.question_id == question_id][-1]
+        assert last.question == (again or "Which object moves first?")
+
+
+def _answered(world: World, question_id: str, times: int) -> bool:
+    return sum(a.question_id == question_id for a in world.answers) == times
+
+
+def test_a_question_that_waits_too_long_expires() -> None:
+    world = World(deadline=0.2, frame_wait=5.0).start()
+    try:
+        world.camera().film(world)
+        answer = world.answer(world.ask(header={"stamp": time_fields(START + 900 * SECOND)}))
+        assert answer.status == Status.EXPIRED
+        assert "the deadline is 0.2 s" in answer.error
+    finally:
+        world.close()
+
+
+def test_an_exception_in_the_model_is_a_failed_answer_and_a_diagnostic(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.camera().film(world)
+    mora = world.node.mora
+    assert mora is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(mora, "answer_features", lambda *_, **__: 1 / 0)
+        answer = world.answer(world.ask())
+    assert answer.status == Status.FAILED
+    assert "ZeroDivisionError" in answer.error
+    assert world.answer(world.ask()).status in (Status.OK, Status.NO_OBJECT)
+
+    def alarmed() -> bool:
+        return any(s.level == b"\x02" for d in world.diagnostics for s in d.status)
+
+    world.wait(alarmed)
+
+
+def test_simulated_time_may_stand_still() -> None:
+    world = World(use_sim_time=True).start()
+    try:
+        world.camera().film(world)
+        assert world.answer(world.ask()).frames == 16
+        world.wait(lambda: world.diagnostics)
+    finally:
+        world.close()
+
+
 @pytest.mark.parametrize(
     ("parameters", "complaint"),
     [
