@@ -19,6 +19,7 @@ setup(
     package_dir={f"groundmore_ros.{folder}": folder for folder in SHIPPED},
     package_data={
         "groundmore_ros": ["py.typed"],
+        "groundmore_ros.evaluation": ["published.yaml", "page/*"],
         "groundmore_ros.training": ["recipes/*.yaml"],
         **{f"groundmore_ros.{folder}": ["*", "*/*"] for folder in SHIPPED},
     },

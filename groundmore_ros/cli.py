@@ -10,7 +10,18 @@ import sys
 import typer
 
 from groundmore_ros import __version__
-from groundmore_ros.commands import ask, bench, demo, evaluate, info, node, play, simulate, train
+from groundmore_ros.commands import (
+    ask,
+    bench,
+    demo,
+    evaluate,
+    info,
+    node,
+    play,
+    predict,
+    simulate,
+    train,
+)
 from groundmore_ros.errors import GroundmoreError
 
 __all__ = ["app", "main"]
@@ -22,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Motion questions about camera streams, answered with masks and event spans.",
 )
-for module in (ask, bench, demo, evaluate, info, node, play, simulate, train):
+for module in (ask, bench, demo, evaluate, info, node, play, predict, simulate, train):
     module.register(app)
 
 

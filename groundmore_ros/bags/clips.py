@@ -11,7 +11,14 @@ from groundmore_ros.bags.sampling import SlotSampler, Verdict, evenly
 from groundmore_ros.bags.sources import Frame, Source
 from groundmore_ros.errors import BadFrameError, SourceError
 
-__all__ = ["SampledClip", "SampledFrame", "clip_at", "consecutive_clips"]
+__all__ = [
+    "SampledClip",
+    "SampledFrame",
+    "clip_at",
+    "consecutive_clips",
+    "end_of",
+    "sampled_frames",
+]
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def clip_at(source: Source, at: float, *, window: float, rate: float, most: int)
     length = round(window * 1e9)
     for frame in sampled_frames(source, rate):
         if end is None:
-            end = _end(at, frame.stamp)
+            end = end_of(at, frame.stamp)
         if frame.stamp > end:
             break
         if last is not None and frame.stamp < last:
@@ -82,7 +89,7 @@ def clip_at(source: Source, at: float, *, window: float, rate: float, most: int)
     return SampledClip([held[i] for i in evenly(len(held), most)], broken)
 
 
-def _end(at: float, first: int) -> int:
+def end_of(at: float, first: int) -> int:
     """Nanoseconds of a time that is a stamp, or an offset where it lies before the first stamp."""
     stamp = round(at * 1e9)
     return stamp if stamp >= first else first + stamp

@@ -29,11 +29,13 @@ class Frame:
 
     Attributes:
         stamp: ns.
+        received: ns, when it was recorded.
         frame_id: of the camera.
         decode: gives (H, W, 3) uint8 RGB or raises BadFrameError.
     """
 
     stamp: int
+    received: int
     frame_id: str
     decode: Callable[[], NDArray[np.uint8]]
 
@@ -43,8 +45,12 @@ class Source(Protocol):
 
     camera: str
 
-    def frames(self) -> Iterator[Frame]:
-        """Frames in the order they were recorded; each is to be decoded before the next is read."""
+    def frames(self, received: tuple[int, int] | None = None) -> Iterator[Frame]:
+        """Frames in the order they were recorded; each is to be decoded before the next is read.
+
+        Args:
+            received: first and last time (ns) of recording; None: all frames.
+        """
         ...
 
 
@@ -119,12 +125,14 @@ class _Bag(_Closing):
             raise SourceError(f"{self._path}: {asked}; it has: {', '.join(topics) or 'none'}")
         return chosen
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, received: tuple[int, int] | None = None) -> Iterator[Frame]:
+        # rosbags leaves the message at the end out.
+        limits = {"start": received[0], "stop": received[1] + 1} if received else {}
         try:
-            for connection, received, raw in self._file.messages(self._connections):
+            for connection, at, raw in self._file.messages(self._connections, **limits):
                 message = self._file.deserialize(raw, connection.msgtype)
-                stamp = stamp_of(message.header) or received
-                yield Frame(stamp, message.header.frame_id, _decoder(message, connection.msgtype))
+                decode = _decoder(message, connection.msgtype)
+                yield Frame(stamp_of(message.header) or at, at, message.header.frame_id, decode)
         except _BAG_ERRORS as error:
             raise SourceError(f"{self._path} is damaged: {error!r}") from error
 
@@ -148,7 +156,7 @@ class _Video(_Closing):
         except (OSError, ValueError, IndexError) as error:
             raise SourceError(f"{path} is no video that can be read: {error}") from error
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, received: tuple[int, int] | None = None) -> Iterator[Frame]:
         import av
 
         try:
@@ -159,7 +167,11 @@ class _Video(_Closing):
                 seconds = frame.time if frame.pts is not None else (last or 0.0) + step
                 last = seconds
                 first = seconds if first is None else first
-                yield Frame(round((seconds - first) * 1e9), self.camera, _video_decoder(frame))
+                stamp = round((seconds - first) * 1e9)
+                if received and stamp > received[1]:
+                    return
+                if not received or stamp >= received[0]:
+                    yield Frame(stamp, stamp, self.camera, _video_decoder(frame))
         except av.error.FFmpegError as error:
             raise SourceError(f"{self._path} breaks off: {error}") from error
 
@@ -176,9 +188,11 @@ class _Folder(_Closing):
         if not self._files:
             raise SourceError(f"{path} holds no bag (metadata.yaml) and no pictures")
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, received: tuple[int, int] | None = None) -> Iterator[Frame]:
         for index, file in enumerate(self._files):
-            yield Frame(round(index * 1e9 / FOLDER_RATE), self.camera, _picture_decoder(file))
+            stamp = round(index * 1e9 / FOLDER_RATE)
+            if not received or received[0] <= stamp <= received[1]:
+                yield Frame(stamp, stamp, self.camera, _picture_decoder(file))
 
 
 def _picture_decoder(file: Path) -> Callable[[], NDArray[np.uint8]]:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
-from groundmore_ros import run_lengths
 from groundmore_ros.bags.messages import typestore
 from groundmore_ros.bags.sources import open_source, stamp_of
 from groundmore_ros.errors import SourceError
+from groundmore_ros.run_lengths import RunLengths
 
 __all__ = ["BagTruth", "TrueAnswer", "read_truth"]
 
@@ -42,20 +42,25 @@ class BagTruth:
     """A simulated bag's frames, questions and masks by stamp (ns) and object."""
 
     answers: list[TrueAnswer] = field(default_factory=list)
-    masks: dict[tuple[int, int], NDArray[np.bool_]] = field(default_factory=dict)
+    masks: dict[tuple[int, int], RunLengths] = field(default_factory=dict)
     pictures: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
 
-def read_truth(path: Path) -> BagTruth:
-    """Read a simulated bag whole; episodes are short.
+def read_truth(path: Path, *, pictures: bool = True) -> BagTruth:
+    """Read what a bag tells about its own questions.
+
+    Args:
+        path: a simulated bag, or one with the same topics.
+        pictures: whether to read the frames too, all of them; episodes are short.
 
     Raises:
         SourceError: it has no truth topics.
     """
     truth = BagTruth()
-    with open_source(path) as source:
-        for frame in source.frames():
-            truth.pictures[frame.stamp] = frame.decode()
+    if pictures:
+        with open_source(path) as source:
+            for frame in source.frames():
+                truth.pictures[frame.stamp] = frame.decode()
     with AnyReader([path], default_typestore=typestore()) as reader:
         wanted = [c for c in reader.connections if c.topic in (TRUTH_ANSWERS, TRUTH_MASKS)]
         if not any(c.topic == TRUTH_ANSWERS for c in wanted):
@@ -64,7 +69,7 @@ def read_truth(path: Path) -> BagTruth:
             message = reader.deserialize(raw, connection.msgtype)
             if connection.topic == TRUTH_MASKS:
                 key = (stamp_of(message.header), int(message.object))
-                truth.masks[key] = run_lengths.decode(message.counts, message.height, message.width)
+                truth.masks[key] = RunLengths(message.counts.copy(), message.height, message.width)
             else:
                 truth.answers.append(_true_answer(message))
     return truth

@@ -98,7 +98,7 @@ def _row(answer: "TrueAnswer", truth: "BagTruth", recording: "Recording") -> dic
         true_span = (answer.span[0] / 1e9, answer.span[1] / 1e9)
         overlaps, inside = [], []
         for stamp in truth.pictures:
-            wanted = truth.masks[stamp, answer.object]
+            wanted = truth.masks[stamp, answer.object].decode()
             if not wanted.any():
                 continue
             found, active = _union(masks, stamp, wanted)

@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``groundmore evaluate``: the exam on simulated episodes."""
+"""``groundmore evaluate``: figures and a report, for a model or for any tool's predictions."""
 
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from groundmore_ros.commands.options import prepare_file, seed_range
+from groundmore_ros.commands.evaluating import frames_of, make_executor
 from groundmore_ros.commands.progress import progress_bar
+from groundmore_ros.errors import GroundmoreError
+
+if TYPE_CHECKING:
+    from groundmore_ros.datasets import Dataset
+    from groundmore_ros.evaluation.evaluate import Run
 
 __all__ = ["register"]
+
+COLUMNS = ("J", "F", "J&F", "J&F inside", "J&F union", "temporal IoU", "right object")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,53 +27,125 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    seeds: str = typer.Argument(
-        "2000000:2000500", help="Simulated episodes, FIRST:END. From 2000000: unseen by training."
+    source: str = typer.Argument(
+        "2000000:2000500",
+        help="FIRST:END (simulated seeds; from 2000000: unseen by training), bags, a question "
+        "file, or a data set's folder.",
     ),
-    model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
-    out: Path = typer.Option(None, help="JSON file for the figures and every question's mark."),
+    model: str = typer.Option(None, help="A folder, a shipped model, or a cached hub id."),
+    predictions: Path = typer.Option(None, help="Folder of predictions to score instead."),
+    out: Path = typer.Option(None, help="Folder for report.html, figures and predictions."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
+    frames: str = typer.Option("auto", help="Frames scored: a number, all, or the protocol's."),
+    split: str = typer.Option(None, help="Part of the data set, such as valid_u."),
+    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes or cluster workers."),
+    executor: str = typer.Option("local", help="local, or ray: a cluster."),
+    skip_missing: bool = typer.Option(
+        False, "--skip-missing", help="Leave missing videos out; else their questions score 0."
+    ),
+    given_answer: bool = typer.Option(
+        False, "--given-answer", help="Diagnostic: name the answer instead of asking for it."
+    ),
+    given_span: bool = typer.Option(
+        False, "--given-span", help="Diagnostic: cut the clip to the true span."
+    ),
+    no_gate: bool = typer.Option(False, "--no-gate", help="Diagnostic: ignore [LOC]."),
+    through_node: bool = typer.Option(
+        False, "--node", help="Play bags through a running node instead of the offline engine."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Examine a model on simulated episodes, beside trivial rules."""
-    from groundmore_ros.evaluation.exam import as_rows, examine, report
-    from groundmore_ros.mora.zoo import resolve_model
+    """Evaluate a model (mora-nano by default), or predictions, beside baselines."""
+    from groundmore_ros.datasets import open_dataset
+    from groundmore_ros.evaluation.answering import Asking
+    from groundmore_ros.evaluation.evaluate import evaluate as evaluate_all
+    from groundmore_ros.evaluation.summary import summarise
+    from groundmore_ros.evaluation.work import Job
 
-    prepare_file(out)
-    resolve_model(model)
-    chosen = seed_range(seeds)
-    with progress_bar("episodes", len(chosen)) as advance:
-        marks = examine(model, chosen, workers, advance)
-    figures = report(marks)
-    if out:
-        out.write_text(json.dumps({"report": figures, "marks": as_rows(marks)}, indent=1) + "\n")
+    if predictions and (model or through_node):
+        raise GroundmoreError("--predictions are scored as they are; give no --model and no --node")
+    if predictions and not predictions.is_dir():
+        raise GroundmoreError(f"{predictions} is no folder of predictions")
+    dataset = open_dataset(source, split)
+    chosen = None if predictions else model or "mora-nano"
+    asking = Asking(frames_of(frames, dataset), given_answer, given_span, not no_gate)
+    if through_node:
+        predictions, chosen = _through_node(dataset, chosen or "", out), None
+    if chosen:
+        from groundmore_ros.mora.zoo import resolve_model
+
+        resolve_model(chosen)
+    job = Job(
+        dataset,
+        chosen,
+        device=device,
+        asking=asking,
+        predictions=predictions or (out / "predictions" if out else None),
+    )
+    with progress_bar("videos", len(dataset.ids)) as advance:
+        run = evaluate_all(
+            job, make_executor(executor, workers), out, skip_missing=skip_missing, on_done=advance
+        )
+    for video, why in run.missing.items():
+        typer.echo(f"{video}: {why}", err=True)
+    if not run.scores:
+        raise GroundmoreError(f"{source} holds no questions")
+    summary: dict[str, Any] = {"dataset": dataset.name, "model": chosen or str(predictions)}
+    summary |= {"frames": asking.frames or "all", "missing videos": run.missing}
+    summary |= summarise(run.scores)
     if as_json:
-        typer.echo(json.dumps(figures, indent=1))
+        typer.echo(json.dumps(summary, indent=1))
     else:
-        _print(figures)
+        _print(summary)
+    if out:
+        _write(out, dataset, job.predictions, run, summary)
 
 
-def _print(figures: dict[str, Any]) -> None:
+def _through_node(dataset: "Dataset", model: str, out: Path | None) -> Path:
+    raise NotImplementedError
+
+
+def _write(
+    out: Path, dataset: "Dataset", predictions: Path | None, run: "Run", summary: dict[str, Any]
+) -> None:
+    from groundmore_ros.evaluation.report import write_report
+
+    page = write_report(out, dataset, predictions, run.scores, summary)
+    typer.echo(f"the report is {page}", err=True)
+
+
+def _print(summary: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    columns = ("right object", "J", "J inside the span", "temporal IoU")
-    rules = ("random", "largest motion", "fastest not named")
     title = (
-        f"{figures['questions']} questions about {figures['episodes']} episodes (95 % intervals)"
+        f"{summary['dataset']}: {summary['questions']} questions about {summary['videos']} videos, "
+        f"{summary['failed']} failed (95 % intervals)"
     )
-    table = Table("questions", "n", *columns, *rules, title=title)
-    for name, row in figures["types"].items():
-        if "right object" in row:
-            cells = [f"{row[c][0]:.3f} ({row[c][1]:.2f}-{row[c][2]:.2f})" for c in columns]
-            table.add_row(
-                name, str(row["with target"]), *cells, *(f"{row['rules'][r]:.2f}" for r in rules)
-            )
+    table = Table("questions", "n", *COLUMNS, title=title)
+    for name, row in summary["groups"].items():
+        table.add_row(name, str(row["questions"]), *(_cell(row[c]) for c in COLUMNS))
+    whole = summary["groups"]["motion" if "motion" in summary["groups"] else "all"]
+    for name, row in whole["baselines"].items():
+        table.add_row(f"[dim]{name}[/]", "", *(_number(row[c]) for c in COLUMNS), style="dim")
     console = Console()
-    console.print(table)
-    nothing = figures["nothing"]
+    wide = console if console.width >= 140 else Console(width=140)
+    wide.print(table)
+    for tag, row in summary["tags"].items():
+        wide.print(f"{tag}: right object {_cell(row['right object'])} of {row['with target']}")
+    nothing = summary["nothing"]
     if nothing["questions"]:
-        console.print(
-            f"no right answer: said so {nothing['said so']:.0%} of {nothing['questions']}; "
-            f"false refusals {nothing['false refusals']:.1%}"
+        wide.print(
+            f"nothing is right in {nothing['questions']}: said so {_cell(nothing['said so'])}, "
+            f"false refusals {_cell(nothing['false refusals'])}"
         )
+    if summary["without truth"]:
+        wide.print(f"{summary['without truth']} questions have no true masks to compare with")
+
+
+def _cell(figure: list[float] | None) -> str:
+    return "-" if figure is None else f"{figure[0]:.3f} ({figure[1]:.2f}-{figure[2]:.2f})"
+
+
+def _number(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.3f}"

@@ -2,7 +2,8 @@
 """Figures of merit of masks and spans.
 
 J and F are those of Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video
-Object Segmentation" (DAVIS, 2016).
+Object Segmentation" (DAVIS, 2016). A mask is bool (H, W), or run lengths, which stay so for J; for
+F one frame at a time is unpacked.
 """
 
 import math
@@ -10,13 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from groundmore_ros.errors import GroundmoreError
+from groundmore_ros.evaluation import packed_masks
+from groundmore_ros.run_lengths import RunLengths
 
-__all__ = ["boundary_f_measure", "region_similarity", "temporal_iou"]
+__all__ = ["Mask", "boundary_f_measure", "region_similarity", "temporal_iou"]
 
-Mask = NDArray[np.bool_]
+Mask = NDArray[np.bool_] | RunLengths
 TOLERANCE = 0.008  # of the image's diagonal, how far boundaries may lie apart
 
 
@@ -27,24 +29,33 @@ def region_similarity(truth: Mask, prediction: Mask) -> float:
         GroundmoreError: masks of two sizes.
     """
     _check(truth, prediction)
-    union = int(np.count_nonzero(truth | prediction))
-    return np.count_nonzero(truth & prediction) / union if union else 1.0
+    if isinstance(truth, RunLengths) and isinstance(prediction, RunLengths):
+        both, areas = truth.overlap(prediction), truth.area + prediction.area
+    else:
+        wanted, found = _pixels(truth), _pixels(prediction)
+        both = int(np.count_nonzero(wanted & found))
+        areas = int(np.count_nonzero(wanted)) + int(np.count_nonzero(found))
+    return both / (areas - both) if areas else 1.0
 
 
 def boundary_f_measure(truth: Mask, prediction: Mask) -> float:
     """F: harmonic mean of the boundaries' precision and recall, for masks (H, W).
 
+    Boundary pixels of one mask count as found where the other has one within a disk of 0.8 % of
+    the image's diagonal, rounded up.
+
     Raises:
         GroundmoreError: masks of two sizes.
     """
     _check(truth, prediction)
-    wanted, found = _boundary(truth), _boundary(prediction)
-    n_wanted, n_found = int(wanted.sum()), int(found.sum())
+    part = packed_masks.crop(_pixels(truth), _pixels(prediction))
+    edges = packed_masks.boundary(part)  # (2, H, N): truth, prediction
+    n_wanted, n_found = (packed_masks.count(edge) for edge in edges)
     if n_wanted == 0 or n_found == 0:
         return 1.0 if n_wanted == n_found else 0.0
-    disk = _disk(math.ceil(TOLERANCE * math.hypot(*truth.shape)))
-    precision = np.count_nonzero(found & binary_dilation(wanted, disk)) / n_found
-    recall = np.count_nonzero(wanted & binary_dilation(found, disk)) / n_wanted
+    near = packed_masks.dilate(edges, math.ceil(TOLERANCE * math.hypot(*truth.shape)))
+    recall = packed_masks.count(edges[0] & near[1]) / n_wanted
+    precision = packed_masks.count(edges[1] & near[0]) / n_found
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -58,21 +69,11 @@ def temporal_iou(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _check(truth: Mask, prediction: Mask) -> None:
-    if truth.shape != prediction.shape or truth.ndim != 2:
+    if truth.shape != prediction.shape or len(truth.shape) != 2:
         raise GroundmoreError(
             f"masks of shape {truth.shape} and {prediction.shape}; expected one (height, width)"
         )
 
 
-def _boundary(mask: Mask) -> Mask:
-    """Pixels that differ from their right, lower or lower right neighbour."""
-    edge = np.zeros_like(mask, bool)
-    edge[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
-    edge[:-1] |= mask[:-1] ^ mask[1:]
-    edge[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
-    return edge
-
-
-def _disk(radius: int) -> Mask:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return np.asarray(x * x + y * y <= radius * radius)
+def _pixels(mask: Mask) -> NDArray[np.bool_]:
+    return mask.decode() if isinstance(mask, RunLengths) else np.asarray(mask, bool)

@@ -29,7 +29,8 @@ class Stream:
         self.broken = broken
         self.decoded = 0
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, received: tuple[int, int] | None = None) -> Iterator[Frame]:
+        assert received is None
         for k, stamp in enumerate(self.stamps):
 
             def decode(k: int = k) -> np.ndarray:
@@ -38,7 +39,7 @@ class Stream:
                     raise BadFrameError("broken")
                 return PICTURE
 
-            yield Frame(stamp, "camera", decode)
+            yield Frame(stamp, stamp, "camera", decode)
 
 
 def _stamps(frames: list[SampledFrame]) -> list[float]:

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from groundmore_ros.evaluation.exam import trivial_rules
+from groundmore_ros.datasets.simulated import SimulatedVideo
 from groundmore_ros.simulation import EXAM_VERSION, MOTION_TYPES, EpisodeSettings, generate
 
 EPISODES = range(1_005_000, 1_005_500)
@@ -17,9 +17,13 @@ EPISODES = range(1_005_000, 1_005_500)
 
 def _facts(seed: int) -> tuple[list, bool, bool, int]:
     episode = generate(seed)
-    questions = [
-        (q.type, q.target is not None, trivial_rules(episode, q)) for q in episode.questions
-    ]
+    video = SimulatedVideo(episode)
+    questions = []
+    for question in video.questions:
+        rivals = video.rivals(question)
+        right = {rule: float((k,) == question.objects) for rule, k in rivals.items()}
+        right["random"] = 1 / len(episode.scene.bodies)
+        questions.append((question.type, question.has_target, right))
     colours = [b.colour for b in episode.scene.bodies]
     shared = len(set(colours)) < len(colours)
     return questions, shared, episode.scene.camera.moving, len(colours)

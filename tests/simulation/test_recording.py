@@ -23,7 +23,7 @@ def test_a_bag_holds_frames_questions_and_truth(tmp_path: Path) -> None:
     assert np.abs(difference).mean() < 6  # JPEG
     for t, stamp in enumerate(stamps):
         for k in range(len(episode.scene.bodies)):
-            assert np.array_equal(truth.masks[stamp, k], episode.object_masks[t] == k + 1)
+            assert np.array_equal(truth.masks[stamp, k].decode(), episode.object_masks[t] == k + 1)
     assert [a.question for a in truth.answers] == [q.text for q in episode.questions]
     for answer, question in zip(truth.answers, episode.questions, strict=True):
         assert answer.type == question.type

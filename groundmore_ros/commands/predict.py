@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``groundmore predict``: a model's masks and spans for all questions of a data set."""
+
+import os
+from pathlib import Path
+
+import typer
+
+from groundmore_ros.commands.evaluating import frames_of, make_executor
+from groundmore_ros.commands.progress import progress_bar
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command(name="predict")(predict)
+
+
+def predict(
+    source: str = typer.Argument(
+        ..., help="FIRST:END (simulated seeds), bags, a question file, or a data set's folder."
+    ),
+    out: Path = typer.Option(..., help="Folder for the predictions; a run that is there goes on."),
+    model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
+    frames: str = typer.Option("auto", help="Frames of a clip: a number, all, or the protocol's."),
+    split: str = typer.Option(None, help="Part of the data set, such as valid_u."),
+    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes or cluster workers."),
+    executor: str = typer.Option("local", help="local, or ray: a cluster."),
+) -> None:
+    """Predict. Stop it whenever you like and start it again: it goes on."""
+    from groundmore_ros.datasets import open_dataset
+    from groundmore_ros.evaluation.answering import Asking
+    from groundmore_ros.evaluation.evaluate import predict as predict_all
+    from groundmore_ros.evaluation.work import Job
+    from groundmore_ros.mora.zoo import resolve_model
+
+    dataset = open_dataset(source, split)
+    resolve_model(model)
+    job = Job(
+        dataset,
+        model,
+        device=device,
+        asking=Asking(frames_of(frames, dataset)),
+        predictions=out,
+        scored=False,
+    )
+    with progress_bar("videos", len(dataset.ids)) as advance:
+        missing = predict_all(job, make_executor(executor, workers), advance)
+    for video, why in missing.items():
+        typer.echo(f"{video}: {why}", err=True)
+    typer.echo(f"predictions are in {out}")
