@@ -51,7 +51,14 @@ setup(
         "export": ["onnx>=1.16", "onnxruntime>=1.18"],
         "sim": ["mujoco>=3.3"],
         "ray": ["ray>=2.10"],
-        "dev": ["hypothesis>=6", "mypy>=1.10", "pytest>=8", "ruff>=0.8", "types-PyYAML"],
+        "dev": [
+            "hypothesis>=6",
+            "mypy>=1.10",
+            "opencv-python-headless>=4.8",  # the other side of `bench metrics`
+            "pytest>=8",
+            "ruff>=0.8",
+            "types-PyYAML",
+        ],
     },
     entry_points={"console_scripts": ["groundmore=groundmore_ros.cli:main"]},
 )

@@ -107,3 +107,13 @@ def nano() -> Mora:
 def sample() -> Path:
     """The first sample bag."""
     return sorted(SAMPLES.iterdir())[0]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, saved: quick to load and to answer, and never right but by chance."""
+    folder = tmp_path_factory.mktemp("tiny")
+    made = tiny_mora()
+    made.model.save_pretrained(folder)
+    made.tokenizer.save(folder)
+    return folder

@@ -41,3 +41,34 @@ def test_counts_that_do_not_add_up_are_refused(counts: list[int]) -> None:
     if sum(counts) != 12:
         with pytest.raises(GroundmoreError, match="expected 3 \\* 4 = 12"):
             run_lengths.decode(counts, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("61X13mN000`0", [6, 1, 40, 4, 5, 4, 5, 4, 21]),  # as pycocotools writes it
+        ("<", [12]),
+    ],
+)
+def test_coco_text_is_read(text: str, counts: list[int]) -> None:
+    height, width = 10, sum(counts) // 10
+    if sum(counts) % 10:
+        height, width = 3, sum(counts) // 3
+    for form in (text, text.encode(), counts):
+        mask = run_lengths.decode_coco({"size": [height, width], "counts": form})
+        assert mask.shape == (height, width)
+        assert run_lengths.encode(mask).tolist() == counts
+
+
+@pytest.mark.parametrize("text", ["\x1f", "61X", "l", "<<"])
+def test_broken_coco_text_is_refused(text: str) -> None:
+    with pytest.raises(GroundmoreError):
+        run_lengths.decode_coco({"size": [3, 4], "counts": text})
+
+
+@given(arrays(bool, (7, 9)), arrays(bool, (7, 9)))
+def test_overlap_and_area_without_unpacking(first: np.ndarray, second: np.ndarray) -> None:
+    a, b = run_lengths.RunLengths.of(first), run_lengths.RunLengths.of(second)
+    assert a.area == first.sum()
+    assert a.overlap(b) == (first & second).sum()
+    assert np.array_equal(a.decode(), first)

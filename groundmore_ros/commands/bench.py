@@ -24,11 +24,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(bench_app, name="bench")
 
 
-@bench_app.callback()
-def _group() -> None:
-    """Keep ``node`` a subcommand while it is the only one."""
-
-
 @bench_app.command(name="node")
 def node(
     seconds: float = typer.Option(30.0, min=5.0, help="How long each camera runs (s)."),
@@ -49,6 +44,27 @@ def node(
     if out:
         out.write_text(json.dumps({"cores": os.cpu_count(), "runs": reports}, indent=1) + "\n")
     _print(reports)
+
+
+@bench_app.command(name="metrics")
+def metrics(
+    repeats: int = typer.Option(15, min=1, help="Times each; medians are told."),
+    out: Path = typer.Option(None, help="JSON file for the figures."),
+) -> None:
+    """J and F against their plain form, for masks of all kinds."""
+    prepare_file(out)
+    from rich.console import Console
+    from rich.table import Table
+
+    from groundmore_ros.evaluation.bench import bench_metrics
+
+    rows = bench_metrics(repeats)
+    if out:
+        out.write_text(json.dumps({"cores": os.cpu_count(), "runs": rows}, indent=1) + "\n")
+    table = Table(*rows[0], title="J and F of one frame")
+    for row in rows:
+        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console().print(table)
 
 
 def _print(reports: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from groundmore_ros.commands.evaluating import frames_of, make_executor
 from groundmore_ros.commands.progress import progress_bar
+from groundmore_ros.commands.ros import keep_to_this_machine, require_ros
 from groundmore_ros.errors import GroundmoreError
 
 if TYPE_CHECKING:
@@ -68,16 +69,16 @@ def evaluate(
         raise GroundmoreError(f"{predictions} is no folder of predictions")
     dataset = open_dataset(source, split)
     chosen = None if predictions else model or "mora-nano"
-    asking = Asking(frames_of(frames, dataset), given_answer, given_span, not no_gate)
-    if through_node:
-        predictions, chosen = _through_node(dataset, chosen or "", out), None
     if chosen:
         from groundmore_ros.mora.zoo import resolve_model
 
         resolve_model(chosen)
+    asking = Asking(frames_of(frames, dataset), given_answer, given_span, not no_gate)
+    if through_node and chosen:
+        predictions = _through_node(dataset, chosen, out)
     job = Job(
         dataset,
-        chosen,
+        None if through_node else chosen,
         device=device,
         asking=asking,
         predictions=predictions or (out / "predictions" if out else None),
@@ -102,7 +103,28 @@ def evaluate(
 
 
 def _through_node(dataset: "Dataset", model: str, out: Path | None) -> Path:
-    raise NotImplementedError
+    """Predictions of a node that the bags are played to."""
+    from groundmore_ros.datasets.bag import Bags
+    from groundmore_ros.evaluation.predictions import PredictionFolder
+
+    if not isinstance(dataset, Bags):
+        raise GroundmoreError(f"--node plays bags; {dataset.name} are none")
+    if out is None:
+        raise GroundmoreError("--node keeps the node's answers: give it an --out folder")
+    require_ros()
+    keep_to_this_machine()
+    from groundmore_ros.ros.replay import replay
+
+    folder = PredictionFolder(out / "predictions")
+    folder.hold_to({"dataset": dataset.name, "model": model, "node": True})
+    with progress_bar("bags", len(dataset.ids)) as advance:
+        for video in dataset.ids:
+            if video not in folder.finished:
+                for prediction in replay(dataset.video(video), model):
+                    folder.write(prediction)
+                folder.finish(video)
+            advance(1)
+    return folder.folder
 
 
 def _write(

@@ -36,9 +36,11 @@ class _SampledVideo(Video):
     """The frames of a source that sampling keeps; only stamps are held."""
 
     def __init__(self, video_id: str, path: Path, topic: str | None, rate: float) -> None:
-        self.id, self._path, self._topic = video_id, path, topic
+        self.id, self._path = video_id, path
         self.questions = []
+        self._wanted = topic
         with open_source(path, topic) as source:
+            self.topic = source.camera
             kept = [(f.stamp, f.received) for f in sampled_frames(source, rate)]
         # Where the clock jumps back, what was before is another recording.
         jumps = [i for i in range(1, len(kept)) if kept[i][0] < kept[i - 1][0]]
@@ -53,7 +55,7 @@ class _SampledVideo(Video):
         times = [self._kept[i][1] for i in indices]
         wanted = {self._kept[i] for i in indices}
         found: dict[int, NDArray[np.uint8] | None] = {}
-        with open_source(self._path, self._topic) as source:
+        with open_source(self._path, self._wanted) as source:
             for frame in source.frames((min(times), max(times))):
                 if (frame.stamp, frame.received) in wanted and frame.stamp not in found:
                     found[frame.stamp] = _decode(frame)
@@ -112,6 +114,7 @@ class BagVideo(_SampledVideo):
             SourceError: the bag cannot be read, or has no truth topics.
         """
         super().__init__(video_id, path, None, rate)
+        self.path, self.rate, self.clip_frames = path, rate, clip_frames
         self._truth = read_truth(path, pictures=False)
         self._numbers = sorted({number for _, number in self._truth.masks})
         self.questions = [self._question(answer, clip_frames) for answer in self._truth.answers]

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tasks over a Ray cluster: one model an actor, work by video; a lost actor costs no result."""
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.evaluation.work import Job, Task, VideoResult, Worker
@@ -46,6 +47,8 @@ class Cluster:
         """
         joined = ray.is_initialized()
         if not joined:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
             ray.init(log_to_driver=False, include_dashboard=False)
         run = _Run(job, tasks, min(self._workers, len(tasks)))
         try:
@@ -59,7 +62,7 @@ class Cluster:
 
 class _Run:
     def __init__(self, job: Job, tasks: Sequence[Task], workers: int) -> None:
-        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        gpus = 1 if ray.cluster_resources().get("GPU") else 0  # type: ignore[no-untyped-call]
         self._new = _Actor.options(num_gpus=gpus, num_cpus=1)  # type: ignore[attr-defined]
         self._job = ray.put(job)
         self._waiting = deque(tasks)
@@ -85,6 +88,8 @@ class _Run:
         except RayActorError as error:
             self._lost(task, error)
             return
+        except RayTaskError as error:
+            raise error.cause from None
         self._idle.append(actor)
         if self._open.pop(task.video, None):  # a straggler's twin may have been first
             yield result

@@ -48,12 +48,13 @@ def boundary_f_measure(truth: Mask, prediction: Mask) -> float:
         GroundmoreError: masks of two sizes.
     """
     _check(truth, prediction)
-    part = packed_masks.crop(_pixels(truth), _pixels(prediction))
-    edges = packed_masks.boundary(part)  # (2, H, N): truth, prediction
+    radius = math.ceil(TOLERANCE * math.hypot(*truth.shape))
+    part = packed_masks.crop(_pixels(truth), _pixels(prediction), room=radius)
+    edges = packed_masks.boundary(part)  # (2, L): truth, prediction
     n_wanted, n_found = (packed_masks.count(edge) for edge in edges)
     if n_wanted == 0 or n_found == 0:
         return 1.0 if n_wanted == n_found else 0.0
-    near = packed_masks.dilate(edges, math.ceil(TOLERANCE * math.hypot(*truth.shape)))
+    near = packed_masks.dilate(edges, part.stride, radius)
     recall = packed_masks.count(edges[0] & near[1]) / n_wanted
     precision = packed_masks.count(edges[1] & near[0]) / n_found
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

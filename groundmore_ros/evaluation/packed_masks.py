@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masks as bits of 64-bit words, 64 pixels of a row in each: morphology at a word an operation.
 
-Shape legend: H rows, W columns, N = ceil(W / 64) words of a row; M masks. Bit i of word n is
-column 64 n + i.
+All rows of a mask follow each other in one long string of words, with room between them that
+shifted pixels may run into: each operation is one pass over memory. Shape legend: M masks of H
+rows; S words from one row to the next, the last of them room; L = H * S. Bit i of a row's word n
+is column 64 n + i of the part.
 """
 
 import math
@@ -15,88 +17,91 @@ __all__ = ["PackedMasks", "boundary", "count", "crop", "dilate"]
 
 BITS = 64
 Words = NDArray[np.uint64]
-ONE, LAST = np.uint64(1), np.uint64(BITS - 1)
 
 
 class PackedMasks(NamedTuple):
     """The same part of several masks of one size.
 
     Attributes:
-        words: (M, H, N).
-        last_row: whether the part's last row is the image's.
+        words: (M, L); the last row is the image's, or empty.
+        stride: S.
         last_column: the image's last column as (word, bit) of the part; None where it lies outside.
     """
 
     words: Words
-    last_row: bool
+    stride: int
     last_column: tuple[int, int] | None
 
 
-def crop(*masks: NDArray[np.bool_]) -> PackedMasks:
-    """The part of masks (H, W) that holds them all, and the pixels left and above of it."""
-    packed = np.stack([_pack(mask) for mask in masks])
-    any_mask = np.bitwise_or.reduce(packed, axis=0)
+def crop(*masks: NDArray[np.bool_], room: int) -> PackedMasks:
+    """The part of masks (H, W) that holds them all, and the pixels left and above of it.
+
+    Rows are ``room`` pixels apart, or more.
+    """
+    height, width = masks[0].shape
+    bits = [np.packbits(mask, axis=1, bitorder="little") for mask in masks]  # (H, W / 8) bytes
+    any_mask = bits[0].copy()
+    for other in bits[1:]:
+        any_mask |= other
     rows = np.flatnonzero(any_mask.any(axis=1))
-    used = np.flatnonzero(np.bitwise_or.reduce(any_mask, axis=0))
     if not len(rows):
-        return PackedMasks(packed[:, :0], False, None)
-    (height, width), columns = masks[0].shape, packed.shape[2]
+        return PackedMasks(np.zeros((len(masks), 0), np.uint64), 1, None)
     top, bottom = max(0, int(rows[0]) - 1), min(height, int(rows[-1]) + 2)
-    # The pixel left of the first word may lie in the word before.
-    left, right = max(0, int(used[0]) - 1), min(columns, int(used[-1]) + 1)
-    word, bit = divmod(width - 1, BITS)
-    last = (word - left, bit) if word < right else None
-    words = np.ascontiguousarray(packed[:, top:bottom, left:right])
-    return PackedMasks(words, bottom == height, last)
-
-
-def _pack(mask: NDArray[np.bool_]) -> Words:
-    bits = np.packbits(mask, axis=1, bitorder="little")
-    padded = np.zeros((mask.shape[0], math.ceil(mask.shape[1] / BITS) * BITS // 8), np.uint8)
-    padded[:, : bits.shape[1]] = bits
-    return padded.view("<u8")
+    used = np.flatnonzero(any_mask[top:bottom].any(axis=0))
+    # The pixel left of the first byte may lie in the byte before.
+    left, right = max(0, int(used[0]) - 1), int(used[-1]) + 1
+    stride = math.ceil((right - left) / 8) + math.ceil((room + 1) / BITS)
+    part = np.zeros((len(masks), bottom - top, stride * 8), np.uint8)
+    for into, packed in zip(part, bits, strict=True):
+        into[:, : right - left] = packed[top:bottom, left:right]
+    last = divmod(width - 1 - 8 * left, BITS)
+    words = part.view("<u8").reshape(len(masks), -1)
+    return PackedMasks(words, stride, last if right == bits[0].shape[1] else None)
 
 
 def boundary(masks: PackedMasks) -> Words:
-    """Pixels (M, H, N) that differ from their right, lower or lower right neighbour.
+    """Pixels (M, L) that differ from their right, lower or lower right neighbour.
 
     Neighbours outside the image do not count.
     """
-    x = masks.words
+    x, stride = masks.words, masks.stride
     if not x.size:
         return x
-    right = _shifted_left(x)
+    right = _shifted_down(x, 1)
     beside = x ^ right
     edge = beside.copy()
-    edge[:, :-1] |= x[:, :-1] ^ x[:, 1:]
-    edge[:, :-1] |= x[:, :-1] ^ right[:, 1:]
-    if not masks.last_row:
-        edge[:, -1] |= x[:, -1]  # what is below the part is empty
+    edge[:, :-stride] |= x[:, :-stride] ^ x[:, stride:]
+    edge[:, :-stride] |= x[:, :-stride] ^ right[:, stride:]
     if masks.last_column is not None:
         word, bit = masks.last_column
-        edge[..., word] &= np.uint64((1 << bit) - 1)
+        edge[:, word::stride] &= np.uint64((1 << bit) - 1)
         # The last column has no neighbour but the one below.
-        under = x[..., word].copy()
-        under[:, :-1] ^= x[:, 1:, word]
-        if masks.last_row:
-            under[:, -1] = 0
-        edge[..., word] |= under & np.uint64(1 << bit)
+        under = x[:, word::stride].copy()
+        under[:, :-1] ^= under[:, 1:].copy()
+        under[:, -1] = 0
+        edge[:, word::stride] |= under & np.uint64(1 << bit)
+    edge[:, stride - 1 :: stride] = 0  # what ran into the room
     return edge
 
 
-def dilate(x: Words, radius: int) -> Words:
-    """All pixels within a disk around those of x (M, H, N)."""
+def dilate(x: Words, stride: int, radius: int) -> Words:
+    """All pixels within a disk around those of x (M, L); the room may be run into."""
     out = np.zeros_like(x)
     wide, width = x.copy(), 0
     # From the disk's top row, the narrowest, to its middle.
-    for off in range(min(radius, x.shape[1]), -1, -1):
-        while width < math.isqrt(radius * radius - off * off):
-            wide |= _shifted_left(wide) | _shifted_right(wide)
-            width += 1
-        if off:
-            out[:, off:] |= wide[:, :-off]
-            out[:, :-off] |= wide[:, off:]
-    out |= wide
+    for off in range(radius, -1, -1):
+        wanted = math.isqrt(radius * radius - off * off)
+        while width < wanted:
+            # Runs of 2 width + 1 pixels leave no gap when moved by as many.
+            step = min(wanted - width, 2 * width + 1, BITS - 1)
+            wide |= _shifted_down(wide, step) | _shifted_up(wide, step)
+            width += step
+        ahead = off * stride
+        if off == 0:
+            out |= wide
+        elif ahead < x.shape[1]:
+            out[:, ahead:] |= wide[:, :-ahead]
+            out[:, :-ahead] |= wide[:, ahead:]
     return out
 
 
@@ -105,15 +110,15 @@ def count(x: Words) -> int:
     return int(np.count_nonzero(np.unpackbits(np.ascontiguousarray(x).view(np.uint8))))
 
 
-def _shifted_left(x: Words) -> Words:
-    """Each pixel takes the value of its right neighbour."""
-    out = x >> ONE
-    out[..., :-1] |= x[..., 1:] << LAST
+def _shifted_down(x: Words, by: int) -> Words:
+    """Each pixel takes the value of the one ``by`` columns to its right; by is 1 to 63."""
+    out = x >> np.uint64(by)
+    out[:, :-1] |= x[:, 1:] << np.uint64(BITS - by)
     return out
 
 
-def _shifted_right(x: Words) -> Words:
-    """Each pixel takes the value of its left neighbour."""
-    out = x << ONE
-    out[..., 1:] |= x[..., :-1] >> LAST
+def _shifted_up(x: Words, by: int) -> Words:
+    """Each pixel takes the value of the one ``by`` columns to its left; by is 1 to 63."""
+    out = x << np.uint64(by)
+    out[:, 1:] |= x[:, :-1] >> np.uint64(BITS - by)
     return out

@@ -48,27 +48,38 @@ class Recording:
     )
 
 
-def record(bags: Sequence[Path], questions: Sequence[str], model: str) -> Recording:
-    """Play bags to a node of its own and record its answers.
+def record(
+    bags: Sequence[Path],
+    questions: Sequence[str],
+    model: str,
+    topic: str = "/image/compressed",
+    parameters: Sequence[str] = (),
+) -> Recording:
+    """Play bags to a node of its own, in the bags' time, and record its answers.
 
     Args:
-        bags: simulated bags with questions.
+        bags: with questions, as simulated ones have.
         questions: the ids of all questions in them; it ends when all are answered.
         model: for the node.
+        topic: the bags' images; ``.../compressed`` are compressed ones.
+        parameters: more of the node's, ``name:=value``.
 
     Raises:
         GroundmoreError: the node did not start.
     """
+    camera = topic.removesuffix("/compressed")
     node_arguments = [
         "node",
         "--ros-args",
-        *("-p", "image_topics:=[/image]"),
-        *("-p", "image_transport:=compressed"),
+        *("-p", f"image_topics:=[{camera}]"),
+        *("-p", f"image_transport:={'raw' if camera == topic else 'compressed'}"),
+        *("-p", "use_sim_time:=true"),
         # Bags are played faster than their stamps are apart: keep them all.
         *("-p", "buffer_seconds:=600.0"),
         *("-p", "queue_size:=1000"),
         *("-p", "deadline:=300.0"),
         *("-p", f"model:={model}"),
+        *(part for parameter in parameters for part in ("-p", parameter)),
     ]
     rclpy.init()
     listener = rclpy.create_node("demo_listener")
@@ -79,7 +90,7 @@ def record(bags: Sequence[Path], questions: Sequence[str], model: str) -> Record
     try:
         with (
             _process(node_arguments) as node,
-            _process(["play", "--wait", "120", *map(str, bags)]) as player,
+            _process(["play", "--clock", "--wait", "120", *map(str, bags)]) as player,
         ):
             deadline = None
             while not set(questions) <= recording.answers.keys():

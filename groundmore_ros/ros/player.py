@@ -11,10 +11,12 @@ from typing import Any
 import rclpy
 import rclpy.duration
 import rclpy.utilities
+from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rosbags.highlevel import AnyReader
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from groundmore.msg import MotionQuestion
@@ -37,6 +39,7 @@ def play_bags(
     speed: float,
     questions: bool,
     loop: bool,
+    clock: bool,
     wait: float,
     ros_arguments: Sequence[str] = (),
 ) -> int:
@@ -47,6 +50,7 @@ def play_bags(
         speed: 1 is as recorded.
         questions: whether MotionQuestion messages are played too.
         loop: whether to begin again.
+        clock: whether to publish ``/clock`` in the bags' time.
         wait: s, how long to wait for a subscriber of every topic before playing without one.
         ros_arguments: ``--ros-args ...``, such as remappings.
 
@@ -61,7 +65,7 @@ def play_bags(
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     node = rclpy.create_node("bag_player")
     try:
-        player = _Player(node, bags, questions)
+        player = _Player(node, bags, questions, clock)
         player.await_subscribers(wait)
         player.play(speed)
         while loop:
@@ -76,8 +80,9 @@ def play_bags(
 
 
 class _Player:
-    def __init__(self, node: Any, bags: Sequence[Path], questions: bool) -> None:
+    def __init__(self, node: Any, bags: Sequence[Path], questions: bool, clock: bool) -> None:
         self._node = node
+        self._clock = node.create_publisher(Clock, "/clock", 10) if clock else None
         self._bags = bags
         self._wanted = {k for k in TYPES if questions or not k.endswith("MotionQuestion")}
         self._publishers: dict[str, Any] = {}
@@ -122,6 +127,9 @@ class _Player:
                 due += min(LONGEST_GAP, max(0.0, (stamp - last) / 1e9)) / speed
                 time.sleep(max(0.0, due - time.monotonic()))
             last = stamp
+            if self._clock is not None:
+                now = Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
+                self._clock.publish(Clock(clock=now))
             self._publishers[topic].publish(deserialize_message(raw, TYPES[kind]))
 
     def flush(self) -> None:
@@ -149,6 +157,7 @@ def main() -> int:
             speed=1.0,
             questions=True,
             loop=False,
+            clock=False,
             wait=30.0,
             ros_arguments=sys.argv,
         )
