@@ -25,7 +25,7 @@ setup: $(VENV)/.built ## make .venv, install pinned packages, build the ROS pack
 $(VENV)/.installed: requirements/ros-$(WHEELS).txt requirements/constraints.txt setup.py pyproject.toml
 	@$(PYTHON) scripts/check_tools.py
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --upgrade pip wheel "setuptools>=77"
+	$(RUN) -m pip install --quiet --constraint requirements/constraints.txt pip wheel setuptools
 	$(RUN) -m pip install --quiet --constraint requirements/constraints.txt \
 	  --config-settings editable_mode=compat --requirement requirements/ros-$(WHEELS).txt --editable '.[train,sim,ray,dev]'
 	@touch $@

@@ -18,7 +18,7 @@ from groundmore_ros.bags.clips import end_of, sampled_frames
 from groundmore_ros.bags.sampling import evenly
 from groundmore_ros.bags.sources import Frame, open_source
 from groundmore_ros.bags.truth import TrueAnswer, read_truth
-from groundmore_ros.datasets.base import Question, Video
+from groundmore_ros.datasets.base import Question, Video, union
 from groundmore_ros.datasets.files import read_index_map
 from groundmore_ros.errors import BadFrameError, SourceError
 
@@ -147,7 +147,7 @@ class BagVideo(_SampledVideo):
     def truth(self, question: Question, index: int) -> NDArray[np.bool_] | None:
         """The target's visible mask."""
         maps = self.objects(index)
-        return None if maps is None else np.isin(maps, question.objects)
+        return None if maps is None else union(maps, question.objects)
 
 
 @dataclass

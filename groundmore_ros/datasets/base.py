@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dataset", "Question", "Video", "moving_most"]
+__all__ = ["Dataset", "Question", "Video", "moving_most", "union"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,14 @@ class Dataset(Protocol):
     def video(self, video_id: str) -> Video:
         """Open a video. One whose frames are missing comes with its questions all the same."""
         ...
+
+
+def union(maps: NDArray[np.uint8], objects: Sequence[int]) -> NDArray[np.bool_]:
+    """Where any of some objects is, in maps of any shape."""
+    found = np.zeros(maps.shape, bool)
+    for number in objects:
+        found |= maps == number
+    return found
 
 
 def moving_most(maps: NDArray[np.uint8]) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundmore_ros.datasets.base import Question, Video
+from groundmore_ros.datasets.base import Question, Video, union
 from groundmore_ros.datasets.files import numbered, read_index_map, read_json, read_picture
 from groundmore_ros.errors import SourceError
 
@@ -117,7 +117,7 @@ class GroundMoreVideo(Video):
     def truth(self, question: Question, index: int) -> NDArray[np.bool_] | None:
         """The target's mask: the union of its objects."""
         maps = self.objects(index)
-        return None if maps is None else np.isin(maps, question.objects)
+        return None if maps is None else union(maps, question.objects)
 
 
 def _question(key: str, record: Any, begin: int, frames: int, where: str) -> Question:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros import run_lengths
-from groundmore_ros.datasets.base import Question, Video
+from groundmore_ros.datasets.base import Question, Video, union
 from groundmore_ros.datasets.files import read_index_map, read_json, read_picture
 from groundmore_ros.errors import GroundmoreError, SourceError
 
@@ -183,7 +183,7 @@ class _YoutubeVideo(_JpegVideo):
         if question.has_target is None:
             return None
         maps = self.objects(index)
-        return None if maps is None else np.isin(maps, question.objects)
+        return None if maps is None else union(maps, question.objects)
 
 
 class _MevisVideo(_JpegVideo):
@@ -196,12 +196,12 @@ class _MevisVideo(_JpegVideo):
         """The union of the target's objects."""
         if self._size is None:
             self._size = self.pictures([index])[0].shape[:2]
-        union = np.zeros(self._size, bool)
+        target = np.zeros(self._size, bool)
         for number in question.objects:
             found = self._masks[number][index]
             if found is not None:
-                union |= self._decode(found, number, index)
-        return union
+                target |= self._decode(found, number, index)
+        return target
 
     def _decode(self, found: Any, number: int, index: int) -> NDArray[np.bool_]:
         where = f"{self._folder}: annotation {number} of frame {self.names[index]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from groundmore_ros.datasets.base import Question, Video
+from groundmore_ros.datasets.base import Question, Video, union
 from groundmore_ros.simulation import EXAM_VERSION, Episode, generate
 
 __all__ = ["Simulated", "SimulatedVideo"]
@@ -69,7 +69,7 @@ class SimulatedVideo(Video):
 
     def truth(self, question: Question, index: int) -> NDArray[np.bool_] | None:
         """The target's visible mask."""
-        return np.isin(self.episode.object_masks[index], question.objects)
+        return union(self.episode.object_masks[index], question.objects)
 
     def rivals(self, question: Question) -> dict[str, int]:
         """What rules would choose that know the physics but not the question's words."""

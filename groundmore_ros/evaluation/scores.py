@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundmore_ros.datasets.base import Question, Video
+from groundmore_ros.datasets.base import Question, Video, union
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.evaluation.answering import chosen_frames, inside
 from groundmore_ros.evaluation.metrics import (
@@ -181,10 +181,11 @@ class VideoScorer:
 
     def _object_baselines(self, question: Question, truth: "_Truth") -> dict[str, Figures]:
         """Answers that are one of the objects, perfectly masked, in the whole clip."""
-        maps = [self._map(i) for i in truth.indices]
-        if not maps or any(m is None for m in maps):
+        maps = [m for i in truth.indices if (m := self._map(i)) is not None]
+        if not maps or len(maps) < len(truth.indices):
             return {}
-        numbers = sorted({int(n) for m in maps for n in np.unique(m) if n})  # type: ignore[arg-type]
+        present = np.bincount(np.concatenate([m.ravel() for m in maps]), minlength=1)
+        numbers = [int(n) for n in np.flatnonzero(present) if n]
         if not numbers:
             return {}
         each = {n: self._object_figures(n, question, truth) for n in numbers}
@@ -202,7 +203,7 @@ class VideoScorer:
         if key not in self._pairs:
             maps = self._map(index)
             assert maps is not None, "only frames whose objects are known are paired"
-            wanted, found = np.isin(maps, target), np.asarray(maps == number)
+            wanted, found = union(maps, target), np.asarray(maps == number)
             self._pairs[key] = (
                 region_similarity(wanted, found),
                 boundary_f_measure(wanted, found),

@@ -173,7 +173,7 @@ def simulate(
         scene: the scene that the model was built from.
         duration: seconds after the first frame.
         without: a body to leave out: it is taken far away and its actions are not taken. What
-            stood on it falls from where it stood.
+            stood on it falls from where it stood. Contacts are not recorded then.
     """
     data = mujoco.MjData(model)
     count = len(scene.bodies)
@@ -197,7 +197,8 @@ def simulate(
         if held:
             _hold(data, rest, held)
         mujoco.mj_step(model, data)
-        recorder.touch(step * TIMESTEP, data)
+        if without is None:
+            recorder.touch(step * TIMESTEP, data)
     return recorder.finish(duration)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import layouts
 import pytest
-from datasets import layouts
 
 from groundmore_ros.datasets import open_dataset
 from groundmore_ros.errors import GroundmoreError

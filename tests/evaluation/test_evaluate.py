@@ -10,10 +10,10 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
-from datasets import layouts
-from datasets.layouts import square
+from layouts import square
 from PIL import Image
 from typer.testing import CliRunner
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,10 @@ class Grey:
     """Two hundred and fifty of them."""
 
     name = "GroundMoRe (grey)"
-    ids = tuple(f"v{k:03d}" for k in range(250))
-    frames = None
+    frames: int | None = None
+
+    def __init__(self) -> None:
+        self.ids: Sequence[str] = [f"v{k:03d}" for k in range(250)]
 
     def video(self, video_id: str) -> Made:
         return Made(video_id)
@@ -59,7 +62,7 @@ class Grey:
 def _scores() -> list[Score]:
     rng = np.random.default_rng(0)
     rows = []
-    for video in Grey.ids:
+    for video in Grey().ids:
         for n in range(4):
             j = float(rng.random())
             rows.append(
@@ -95,7 +98,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = PredictionFolder(out / "predictions")
     mask = np.zeros((30, 40), bool)
     mask[5:15, 5:15] = True
-    for video in Grey.ids[:30]:
+    for video in Grey().ids[:30]:
         masks = {f"{t:05d}": RunLengths.of(mask) for t in range(6)}
         folder.write(Prediction(video, "0", "OK", "The ball.", 0.7, [(0.5, 1.0, 0.9)], masks))
     scores = _scores()

@@ -6,6 +6,7 @@ Frames are 40 x 50 pixels; object k's square has its left edge at 10 (k - 1) + 2
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,13 @@ from PIL import Image
 from groundmore_ros.run_lengths import encode
 
 HEIGHT, WIDTH, SIDE = 40, 50, 8
+T = TypeVar("T")
+
+
+def known(value: T | None) -> T:
+    """What must not be None."""
+    assert value is not None
+    return value
 
 
 def square(k: int, top: int = 4) -> np.ndarray:
