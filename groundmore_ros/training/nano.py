@@ -269,7 +269,10 @@ def validate(
             overlaps.append(float((inside & truth).sum() / (inside | truth).sum().clamp(min=1)))
     figures = {f"right/{k}": float(np.mean(v)) for k, v in right.items()}
     motion = [v for k, vs in right.items() if k != "Referring" for v in vs]
-    return figures | {"right/motion": float(np.mean(motion)), "overlap": float(np.mean(overlaps))}
+    for name, values in (("right/motion", motion), ("overlap", overlaps)):
+        if values:  # tiny data may hold no such question
+            figures[name] = float(np.mean(values))
+    return figures
 
 
 def _all_texts() -> list[str]:

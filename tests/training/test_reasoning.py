@@ -121,7 +121,8 @@ def test_losses_fall(reasoner: Reasoner) -> None:
         history.append({name: float(loss.detach()) for name, loss in losses.items()})
     first, last = history[0], history[-1]
     assert first.keys() == {
-        "text", "object", "time", "overlap", "place", "cause", "moving", "colour", "shape"
+        "text", "first", "object", "time", "overlap", "place", "cause", "moving", "colour",
+        "shape",
     }  # fmt: skip
     for name in ("text", "object", "time", "cause", "colour"):
         assert last[name] < 0.7 * first[name], name
