@@ -33,8 +33,9 @@ class TrueAnswer:
 
     @property
     def type(self) -> str:
-        """The question's type, which its id ends in."""
-        return self.question_id.rpartition("-")[2]
+        """The question's type, where its id ends in one."""
+        kind = self.question_id.rpartition("-")[2]
+        return kind if kind.isalpha() else ""
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from groundmore_ros.commands.evaluating import frames_of, make_executor
+from groundmore_ros.commands.options import prepare_folder
 from groundmore_ros.commands.progress import progress_bar
 from groundmore_ros.commands.ros import keep_to_this_machine, require_ros
 from groundmore_ros.errors import GroundmoreError
@@ -39,10 +40,14 @@ def evaluate(
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
     frames: str = typer.Option("auto", help="Frames scored: a number, all, or the protocol's."),
     split: str = typer.Option(None, help="Part of the data set, such as valid_u."),
+    topic: str = typer.Option(None, help="A bag's image topic, where it has several."),
     workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes or cluster workers."),
     executor: str = typer.Option("local", help="local, or ray: a cluster."),
     skip_missing: bool = typer.Option(
         False, "--skip-missing", help="Leave missing videos out; else their questions score 0."
+    ),
+    retry_failed: bool = typer.Option(
+        False, "--retry-failed", help="Ask again where the answer FAILED before."
     ),
     given_answer: bool = typer.Option(
         False, "--given-answer", help="Diagnostic: name the answer instead of asking for it."
@@ -67,15 +72,16 @@ def evaluate(
         raise GroundmoreError("--predictions are scored as they are; give no --model and no --node")
     if predictions and not predictions.is_dir():
         raise GroundmoreError(f"{predictions} is no folder of predictions")
-    dataset = open_dataset(source, split)
+    dataset = open_dataset(source, split, topic)
     chosen = None if predictions else model or "mora-nano"
     if chosen:
         from groundmore_ros.mora.zoo import resolve_model
 
         resolve_model(chosen)
     asking = Asking(frames_of(frames, dataset), given_answer, given_span, not no_gate)
+    prepare_folder(out)
     if through_node and chosen:
-        predictions = _through_node(dataset, chosen, out)
+        predictions = _through_node(dataset, chosen, out, asking == Asking())
     job = Job(
         dataset,
         None if through_node else chosen,
@@ -83,9 +89,15 @@ def evaluate(
         asking=asking,
         predictions=predictions or (out / "predictions" if out else None),
     )
+    _warn_of_frames(job.predictions, asking.frames)
     with progress_bar("videos", len(dataset.ids)) as advance:
         run = evaluate_all(
-            job, make_executor(executor, workers), out, skip_missing=skip_missing, on_done=advance
+            job,
+            make_executor(executor, workers),
+            out,
+            skip_missing=skip_missing,
+            retry_failed=retry_failed,
+            on_done=advance,
         )
     for video, why in run.missing.items():
         typer.echo(f"{video}: {why}", err=True)
@@ -102,13 +114,15 @@ def evaluate(
         _write(out, dataset, job.predictions, run, summary)
 
 
-def _through_node(dataset: "Dataset", model: str, out: Path | None) -> Path:
+def _through_node(dataset: "Dataset", model: str, out: Path | None, as_is: bool) -> Path:
     """Predictions of a node that the bags are played to."""
     from groundmore_ros.datasets.bag import Bags
     from groundmore_ros.evaluation.predictions import PredictionFolder
 
     if not isinstance(dataset, Bags):
         raise GroundmoreError(f"--node plays bags; {dataset.name} are none")
+    if not as_is:
+        raise GroundmoreError("--node asks as the node does: no --frames and no diagnostics")
     if out is None:
         raise GroundmoreError("--node keeps the node's answers: give it an --out folder")
     require_ros()
@@ -118,13 +132,27 @@ def _through_node(dataset: "Dataset", model: str, out: Path | None) -> Path:
     folder = PredictionFolder(out / "predictions")
     folder.hold_to({"dataset": dataset.name, "model": model, "node": True})
     with progress_bar("bags", len(dataset.ids)) as advance:
-        for video in dataset.ids:
-            if video not in folder.finished:
-                for prediction in replay(dataset.video(video), model):
-                    folder.write(prediction)
-                folder.finish(video)
+        answered = folder.answered()
+        for bag in dataset.ids:
+            video = dataset.video(bag)
+            left = [q for q in video.questions if q.id not in answered.get(bag, {})]
+            for prediction in replay(video, left, model) if left else ():
+                folder.write(prediction)
             advance(1)
     return folder.folder
+
+
+def _warn_of_frames(predictions: Path | None, frames: int | None) -> None:
+    """Frames that were not predicted score 0, which may not be what is wanted."""
+    from groundmore_ros.evaluation.predictions import PredictionFolder
+
+    told = PredictionFolder(predictions).settings() if predictions else {}
+    if "frames" in told and told["frames"] != frames:
+        typer.echo(
+            f"{predictions} was predicted with frames {told['frames'] or 'all'}, and "
+            f"{frames or 'all'} are scored: frames without a prediction score 0",
+            err=True,
+        )
 
 
 def _write(

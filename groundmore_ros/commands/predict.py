@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from groundmore_ros.commands.evaluating import frames_of, make_executor
+from groundmore_ros.commands.options import prepare_folder
 from groundmore_ros.commands.progress import progress_bar
 
 __all__ = ["register"]
@@ -26,8 +27,12 @@ def predict(
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
     frames: str = typer.Option("auto", help="Frames of a clip: a number, all, or the protocol's."),
     split: str = typer.Option(None, help="Part of the data set, such as valid_u."),
+    topic: str = typer.Option(None, help="A bag's image topic, where it has several."),
     workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes or cluster workers."),
     executor: str = typer.Option("local", help="local, or ray: a cluster."),
+    retry_failed: bool = typer.Option(
+        False, "--retry-failed", help="Ask again where the answer FAILED before."
+    ),
 ) -> None:
     """Predict. Stop it whenever you like and start it again: it goes on."""
     from groundmore_ros.datasets import open_dataset
@@ -36,8 +41,9 @@ def predict(
     from groundmore_ros.evaluation.work import Job
     from groundmore_ros.mora.zoo import resolve_model
 
-    dataset = open_dataset(source, split)
+    dataset = open_dataset(source, split, topic)
     resolve_model(model)
+    prepare_folder(out)
     job = Job(
         dataset,
         model,
@@ -47,7 +53,9 @@ def predict(
         scored=False,
     )
     with progress_bar("videos", len(dataset.ids)) as advance:
-        missing = predict_all(job, make_executor(executor, workers), advance)
+        missing = predict_all(
+            job, make_executor(executor, workers), retry_failed=retry_failed, on_done=advance
+        )
     for video, why in missing.items():
         typer.echo(f"{video}: {why}", err=True)
     typer.echo(f"predictions are in {out}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
-from groundmore_ros.commands.options import seed_range
 from groundmore_ros.commands.progress import progress_bar
+from groundmore_ros.seeds import seed_range
 
 __all__ = ["register"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags: with truth topics, as simulated ones have, or with questions in a YAML file beside them.
+"""Bags with truth topics, as simulated ones have.
 
 A question's clip is cut as the node cuts it: sampled by stamps, the window before the question's
 time, at most so many frames.
@@ -8,21 +8,18 @@ time, at most so many frames.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from groundmore_ros.bags.clips import end_of, sampled_frames
+from groundmore_ros.bags.clips import sampled_frames
 from groundmore_ros.bags.sampling import evenly
 from groundmore_ros.bags.sources import Frame, open_source
 from groundmore_ros.bags.truth import TrueAnswer, read_truth
 from groundmore_ros.datasets.base import Question, Video, union
-from groundmore_ros.datasets.files import read_index_map
 from groundmore_ros.errors import BadFrameError, SourceError
 
-__all__ = ["Bags", "QuestionFile", "is_bag"]
+__all__ = ["CLIP_FRAMES", "RATE", "WINDOW", "BagVideo", "Bags", "SampledVideo", "is_bag"]
 
 RATE, WINDOW, CLIP_FRAMES = 5.0, 3.0, 16  # as the node's parameters
 
@@ -32,7 +29,7 @@ def is_bag(path: Path) -> bool:
     return (path / "metadata.yaml").is_file() or path.suffix in (".mcap", ".db3")
 
 
-class _SampledVideo(Video):
+class SampledVideo(Video):
     """The frames of a source that sampling keeps; only stamps are held."""
 
     def __init__(self, video_id: str, path: Path, topic: str | None, rate: float) -> None:
@@ -77,9 +74,10 @@ def _decode(frame: Frame) -> NDArray[np.uint8] | None:
 
 @dataclass
 class Bags:
-    """Bags with truth topics, one or all in a folder."""
+    """Bags with truth topics, one or all in a folder; ``topic`` is of their images."""
 
     path: Path
+    topic: str | None = None
     rate: float = RATE
     clip_frames: int = CLIP_FRAMES
     name: str = field(init=False)
@@ -95,25 +93,29 @@ class Bags:
         found = [self.path] if is_bag(self.path) else sorted(filter(is_bag, self.path.iterdir()))
         if not found:
             raise SourceError(f"{self.path} holds no bags")
-        self._bags = {bag.stem: bag for bag in found}
+        self._bags = {bag.name if bag.is_dir() else bag.stem: bag for bag in found}
+        if len(self._bags) < len(found):
+            raise SourceError(f"{self.path}: a bag and a folder have the same name")
         self.name = f"bags in {self.path.name}" if len(found) > 1 else f"bag {self.path.name}"
         self.ids = list(self._bags)
 
     def video(self, video_id: str) -> "BagVideo":
         """Open a bag."""
-        return BagVideo(video_id, self._bags[video_id], self.rate, self.clip_frames)
+        return BagVideo(video_id, self._bags[video_id], self.topic, self.rate, self.clip_frames)
 
 
-class BagVideo(_SampledVideo):
+class BagVideo(SampledVideo):
     """A bag with truth topics."""
 
-    def __init__(self, video_id: str, path: Path, rate: float, clip_frames: int) -> None:
+    def __init__(
+        self, video_id: str, path: Path, topic: str | None, rate: float, clip_frames: int
+    ) -> None:
         """Read stamps and truth.
 
         Raises:
             SourceError: the bag cannot be read, or has no truth topics.
         """
-        super().__init__(video_id, path, None, rate)
+        super().__init__(video_id, path, topic, rate)
         self.path, self.rate, self.clip_frames = path, rate, clip_frames
         self._truth = read_truth(path, pictures=False)
         self._numbers = sorted({number for _, number in self._truth.masks})
@@ -148,104 +150,3 @@ class BagVideo(_SampledVideo):
         """The target's visible mask."""
         maps = self.objects(index)
         return None if maps is None else union(maps, question.objects)
-
-
-@dataclass
-class QuestionFile:
-    """A user's questions about a recording, in a YAML file beside it (see docs/evaluation.md)."""
-
-    path: Path
-    name: str = field(init=False)
-    ids: Sequence[str] = field(init=False)
-    frames: int | None = None
-
-    def __post_init__(self) -> None:
-        """Read the file.
-
-        Raises:
-            SourceError: it is not as expected.
-        """
-        try:
-            content = yaml.safe_load(self.path.read_text())
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise SourceError(f"{self.path} cannot be read: {error}") from error
-        if not isinstance(content, dict) or not {"bag", "questions"} <= content.keys():
-            raise SourceError(f"{self.path}: expected `bag` and `questions`")
-        unknown = content.keys() - {"bag", "topic", "rate", "window", "frames", "questions"}
-        if unknown:
-            raise SourceError(f"{self.path}: unknown {', '.join(sorted(unknown))}")
-        self._content = content
-        self.name = f"questions in {self.path.name}"
-        self.ids = [Path(str(content["bag"])).stem]
-
-    def video(self, video_id: str) -> "AskedVideo":
-        """Open the recording."""
-        return AskedVideo(video_id, self.path, self._content)
-
-
-_KEYS = {"question", "at", "window", "type", "answer", "span", "masks"}
-
-
-class AskedVideo(_SampledVideo):
-    """A recording that a user asks about."""
-
-    def __init__(self, video_id: str, file: Path, content: dict[str, Any]) -> None:
-        """Read stamps and questions.
-
-        Raises:
-            SourceError: the recording cannot be read, or a question is not as expected.
-        """
-        self._file = file
-        recording = file.parent / str(content["bag"])
-        rate = float(content.get("rate", RATE))
-        super().__init__(video_id, recording, content.get("topic"), rate)
-        self._window = float(content.get("window", WINDOW))
-        self._most = int(content.get("frames", CLIP_FRAMES))
-        self._masks: dict[str, Path] = {}
-        if not self.missing:
-            self.questions = [
-                self._question(str(n), record) for n, record in enumerate(content["questions"])
-            ]
-
-    def _question(self, number: str, record: Any) -> Question:
-        where = f"{self._file}: question {number}"
-        if not isinstance(record, dict) or not {"question", "at"} <= record.keys() <= _KEYS:
-            raise SourceError(
-                f"{where} is {record!r}; expected `question`, `at` and, where known, "
-                f"{', '.join(sorted(_KEYS - {'question', 'at'}))}"
-            )
-        try:
-            end = self._stamp(record["at"])
-            span = record.get("span")
-            if span is not None:
-                span = (self._stamp(span[0]) / 1e9, self._stamp(span[1]) / 1e9)
-            window = float(record.get("window", self._window))
-        except (TypeError, ValueError, IndexError) as error:
-            raise SourceError(f"{where}: {error}") from error
-        if "masks" in record:
-            self._masks[number] = self._file.parent / str(record["masks"])
-        answer = str(record.get("answer", ""))
-        nothing = answer.strip().lower() == "nothing"
-        known = bool(answer or span or "masks" in record)
-        return Question(
-            id=number,
-            text=str(record["question"]),
-            type=str(record.get("type", "")),
-            answer=answer,
-            frames=self.clip(end, window, self._most),
-            span=span,
-            has_target=(not nothing) if known else None,
-        )
-
-    def _stamp(self, seconds: Any) -> int:
-        """Nanoseconds of a stamp, or of an offset from the first frame."""
-        return end_of(float(seconds), self.nanoseconds[0])
-
-    def truth(self, question: Question, index: int) -> NDArray[np.bool_] | None:
-        """A mask that the user drew."""
-        if question.has_target is False:
-            picture = self.pictures([index])[0]
-            return None if picture is None else np.zeros(picture.shape[:2], bool)
-        folder = self._masks.get(question.id)
-        file = folder / f"{self.names[index]}.png" if folder else None
-        return read_index_map(file) > 0 if file and file.is_file() else None

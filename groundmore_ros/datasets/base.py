@@ -5,7 +5,7 @@ Shape legend: T frames of H x W pixels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,11 +83,12 @@ class Video(ABC):
 
     def rivals(self, question: Question) -> dict[str, int]:
         """Objects that rules would choose which do not understand the question, by rule."""
-        maps = [self.objects(i) for i in question.frames]
-        known = [m for m in maps if m is not None]
-        if len(known) < len(maps) or not known:
-            return {}
-        best = moving_most(np.stack(known))
+        # All questions about the same frames share it.
+        found: dict[tuple[int, ...], int | None] = self.__dict__.setdefault("_moving_most", {})
+        frames = tuple(question.frames)
+        if frames not in found:
+            found[frames] = moving_most(map(self.objects, frames))
+        best = found[frames]
         return {} if best is None else {"largest motion": best}
 
 
@@ -117,11 +118,19 @@ def union(maps: NDArray[np.uint8], objects: Sequence[int]) -> NDArray[np.bool_]:
     return found
 
 
-def moving_most(maps: NDArray[np.uint8]) -> int | None:
-    """The object whose centre travels farthest in the image, in maps (T, H, W)."""
+def moving_most(maps: Iterable[NDArray[np.uint8] | None]) -> int | None:
+    """The object whose centre travels farthest in the image, in maps (H, W) one after the other.
+
+    None where a frame's objects are not known, or there are none.
+    """
+    last: dict[int, NDArray[np.float64]] = {}
     far: dict[int, float] = {}
-    for k in (int(n) for n in np.unique(maps) if n):
-        centres = [np.argwhere(m == k).mean(axis=0) for m in maps if (m == k).any()]
-        steps = np.diff(np.array(centres), axis=0)
-        far[k] = float(np.linalg.norm(steps, axis=1).sum())
+    for frame in maps:
+        if frame is None:
+            return None
+        for k in np.flatnonzero(np.bincount(frame.ravel(), minlength=1)[1:]) + 1:
+            centre = np.argwhere(frame == k).mean(axis=0)
+            step = np.linalg.norm(centre - last.get(int(k), centre))
+            far[int(k)] = far.get(int(k), 0.0) + float(step)
+            last[int(k)] = centre
     return max(far, key=lambda k: far[k]) if far else None

@@ -15,6 +15,9 @@ from groundmore_ros.errors import SourceError
 
 __all__ = ["numbered", "read_index_map", "read_json", "read_picture"]
 
+# What Pillow raises for damaged files, and for those that would fill the memory.
+PICTURE_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
 
 def read_json(path: Path, *keys: str) -> Any:
     """The value behind nested keys of a JSON file.
@@ -42,7 +45,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError) as error:
+    except PICTURE_ERRORS as error:
         raise SourceError(f"{path} cannot be read: {error}") from error
 
 
@@ -59,7 +62,7 @@ def read_index_map(path: Path) -> NDArray[np.uint8]:
                     f"{path} is a {picture.mode} picture; expected an indexed or a grey one"
                 )
             return np.asarray(picture).astype(np.uint8)
-    except (OSError, ValueError) as error:
+    except PICTURE_ERRORS as error:
         raise SourceError(f"{path} cannot be read: {error}") from error
 
 

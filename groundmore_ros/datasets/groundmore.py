@@ -7,7 +7,7 @@ A JSON file with ``{"videos": {id: {"questions": {...}}}}`` beside a folder of v
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,14 @@ __all__ = ["ANNOTATIONS", "GroundMore"]
 
 RATE = 6  # frames a second
 OFFICIAL_FRAMES = 20
-# Newest first: a folder that holds several is read by the first that is there.
-ANNOTATIONS = ("test_v2.json", "test_meta.json", "groundmore_test.json", "trainval_v2.json")
+# By part, newest first: the first that is there is read.
+PARTS = {
+    "test": ("test_v2.json", "test_meta.json", "groundmore_test.json"),
+    "trainval": ("trainval_v2.json",),
+    "train": ("train_meta.json",),
+    "val": ("val_meta.json",),
+}
+ANNOTATIONS = tuple(name for names in PARTS.values() for name in names)
 VIDEO_FOLDERS = ("annotations", "groundmore_videos", "videos", ".")
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -34,6 +40,7 @@ class GroundMore:
     """The data set in a folder, or in the folder of a given JSON file."""
 
     path: Path
+    split: str | None = None
     name: str = field(init=False)
     ids: Sequence[str] = field(init=False)
     frames: int | None = OFFICIAL_FRAMES
@@ -44,8 +51,11 @@ class GroundMore:
         Raises:
             SourceError: there are none.
         """
-        self._file = self.path if self.path.is_file() else _annotation_file(self.path)
+        file = self.path.is_file()
+        self._file = self.path if file else _annotation_file(self.path, self.split)
         self._videos = read_json(self._file, "videos")
+        if not isinstance(self._videos, dict):
+            raise SourceError(f"{self._file}: `videos` is no object by video")
         self._root = _video_root(self._file.parent, self._videos)
         self.name = f"GroundMoRe ({self._file.name})"
         self.ids = sorted(self._videos)
@@ -58,14 +68,17 @@ class GroundMore:
         return GroundMoreVideo(video_id, self._root / video_id, record["questions"], self._file)
 
 
-def _annotation_file(folder: Path) -> Path:
-    for name in ANNOTATIONS:
+def _annotation_file(folder: Path, split: str | None) -> Path:
+    if split is not None and split not in PARTS:
+        raise SourceError(f"--split is {split!r}; expected one of {', '.join(PARTS)}")
+    names = ANNOTATIONS if split is None else PARTS[split]
+    for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise SourceError(f"{folder} has none of {', '.join(ANNOTATIONS)}")
+    raise SourceError(f"{folder} has none of {', '.join(names)}")
 
 
-def _video_root(folder: Path, ids: Sequence[str]) -> Path:
+def _video_root(folder: Path, ids: Iterable[str]) -> Path:
     for name in VIDEO_FOLDERS:
         if any((folder / name / video).is_dir() for video in ids):
             return folder / name

@@ -4,47 +4,45 @@
 import re
 from pathlib import Path
 
-from groundmore_ros.datasets.bag import Bags, QuestionFile, is_bag
+from groundmore_ros.datasets.bag import Bags, is_bag
 from groundmore_ros.datasets.base import Dataset
 from groundmore_ros.datasets.groundmore import ANNOTATIONS, GroundMore
+from groundmore_ros.datasets.question_file import QuestionFile
 from groundmore_ros.datasets.referring import Mevis, ReferYoutubeVos, expression_file
 from groundmore_ros.errors import SourceError
+from groundmore_ros.seeds import seed_range
 
 __all__ = ["open_dataset"]
 
-SEEDS = re.compile(r"(\d+)(?::(\d+))?")
+SEEDS = re.compile(r"\d+(:\d+)?")
 
 
-def open_dataset(source: str, split: str | None = None) -> Dataset:
+def open_dataset(source: str, split: str | None = None, topic: str | None = None) -> Dataset:
     """Open what a source names.
 
     Args:
         source: ``FIRST:END`` (seeds of simulated episodes), a bag or a folder of bags with truth
             topics, a YAML file of questions, or the folder of GroundMoRe (or its JSON file),
             Refer-YouTube-VOS or MeViS.
-        split: part of Refer-YouTube-VOS or MeViS, such as ``valid_u``.
+        split: part of a published data set, such as ``valid_u``.
+        topic: of a bag's images, where it has several.
 
     Raises:
         SourceError: it is none of these.
     """
     path = Path(source)
-    seeds = SEEDS.fullmatch(source)
-    if seeds and not path.exists():
+    if SEEDS.fullmatch(source) and not path.exists():
         from groundmore_ros.datasets.simulated import Simulated
 
-        first = int(seeds[1])
-        chosen = range(first, int(seeds[2]) if seeds[2] else first + 1)
-        if not chosen:
-            raise SourceError(f"seeds are {source!r}; expected FIRST:END with FIRST < END")
-        return Simulated(chosen)
+        return Simulated(seed_range(source))
     if not path.exists():
         raise SourceError(f"{source} does not exist, and is no range of seeds (FIRST:END)")
     if path.suffix in (".yaml", ".yml"):
         return QuestionFile(path)
     if path.suffix == ".json" or any((path / name).is_file() for name in ANNOTATIONS):
-        return GroundMore(path)
+        return GroundMore(path, split)
     if is_bag(path) or (path.is_dir() and any(map(is_bag, path.iterdir()))):
-        return Bags(path)
+        return Bags(path, topic)
     file = expression_file(path, split) if path.is_dir() else None
     if file is not None:
         frames = (file.parent, path / file.parent.name)

@@ -59,6 +59,8 @@ class _Expressions:
             raise SourceError(f"{self.path} has no {EXPRESSIONS}{part}")
         self._file = file
         self._videos = read_json(file, "videos")
+        if not isinstance(self._videos, dict):
+            raise SourceError(f"{file}: `videos` is no object by video")
         # ``meta_expressions/train/`` describes the frames in ``train/``.
         beside = file.parent
         if not (beside / "JPEGImages").is_dir():
@@ -69,10 +71,14 @@ class _Expressions:
 
     def _record(self, video_id: str) -> tuple[list[str], dict[str, Any]]:
         record = self._videos[video_id]
-        try:
-            return sorted(map(str, record["frames"])), record["expressions"]
-        except (KeyError, TypeError) as error:
-            raise SourceError(f"{self._file}: video {video_id!r} has no {error}") from error
+        frames = record.get("frames") if isinstance(record, dict) else None
+        expressions = record.get("expressions") if isinstance(record, dict) else None
+        where = f"{self._file}: video {video_id!r}"
+        if not isinstance(frames, list) or not frames:
+            raise SourceError(f"{where} has no frames")
+        if not isinstance(expressions, dict):
+            raise SourceError(f"{where} has no expressions")
+        return sorted(map(str, frames)), expressions
 
 
 class ReferYoutubeVos(_Expressions):
@@ -81,13 +87,15 @@ class ReferYoutubeVos(_Expressions):
     def video(self, video_id: str) -> Video:
         """Open a video."""
         names, expressions = self._record(video_id)
+        if not all(name.isdigit() for name in names):
+            raise SourceError(f"{self._file}: video {video_id!r} has frames that are no numbers")
         stamps = np.array([int(n) for n in names]) / YOUTUBE_RATE
         questions = [
             _question(
                 key,
                 record,
                 stamps,
-                _numbers(record["obj_id"]) if "obj_id" in record else None,
+                "obj_id",
                 f"{self._file}: video {video_id!r}, expression {key}",
             )
             for key, record in expressions.items()
@@ -111,11 +119,11 @@ class Mevis(_Expressions):
         masks: dict[int, list[Any]] = {}
         for key, record in expressions.items():
             where = f"{self._file}: video {video_id!r}, expression {key}"
-            if "anno_id" not in record:
+            question = _question(key, record, stamps, "anno_id", where)
+            if question.has_target is None:
                 raise SourceError(f"{where} has no anno_id")
-            annotations = [str(a) for a in record["anno_id"]]
-            questions.append(_question(key, record, stamps, _numbers(annotations), where))
-            masks |= {int(a): self._annotation(a, len(names)) for a in annotations}
+            questions.append(question)
+            masks |= {k: self._annotation(str(k), len(names)) for k in question.objects}
         return _MevisVideo(video_id, self._root, names, stamps, questions, masks)
 
     def _annotation(self, number: str, frames: int) -> list[Any]:
@@ -131,11 +139,16 @@ def _question(
     key: str,
     record: Any,
     stamps: NDArray[np.float64],
-    objects: tuple[int, ...] | None,
+    target: str,
     where: str,
 ) -> Question:
-    if not isinstance(record.get("exp"), str):
+    """An expression whose objects are told under the key ``target``, where they are."""
+    if not isinstance(record, dict) or not isinstance(record.get("exp"), str):
         raise SourceError(f"{where} has no text")
+    try:
+        objects = _numbers(record[target]) if target in record else None
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{where}: {target} is {record[target]!r}; expected numbers") from error
     has_target = None if objects is None else bool(objects)
     return Question(
         id=str(key),

@@ -3,7 +3,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from groundmore_ros.mora import Answer, Mora
     from groundmore_ros.mora.assistant import EncodedFrame
 
-__all__ = ["Asking", "answer_video", "chosen_frames"]
+__all__ = ["Asking", "answer_video", "inside", "scored_frames"]
 
 CACHE_BYTES = 1024**3  # of one video's features
 
@@ -42,21 +42,30 @@ class Asking:
     gate: bool = True
 
 
-def chosen_frames(question: Question, most: int | None) -> list[int]:
-    """The frames that are scored, as the published protocol takes them.
+def scored_frames(video: Video, question: Question, asking: Asking) -> list[int]:
+    """The frames that are asked about and scored, as the published protocol takes them.
 
     ``linspace`` with its end, cut to whole numbers: a short clip's frames come several times.
     """
-    frames = question.frames
-    if most is None or not len(frames):
-        return list(frames)
-    return [frames[int(i)] for i in np.linspace(0, len(frames) - 1, most)]
+    frames = list(question.frames)
+    if asking.given_span and question.span is not None:
+        span = question.span
+        frames = [i for i in frames if inside(float(video.stamps[i]), span)] or frames
+    if asking.frames is None or not frames:
+        return frames
+    return [frames[int(i)] for i in np.linspace(0, len(frames) - 1, asking.frames)]
 
 
 def answer_video(
-    mora: "Mora", video: Video, questions: Sequence[Question], asking: Asking
+    model: Callable[[], "Mora"], video: Video, questions: Sequence[Question], asking: Asking
 ) -> Iterator[Prediction]:
-    """Answer questions about a video. Whatever goes wrong with one is its FAILED answer."""
+    """Answer questions about a video. Whatever goes wrong with one is its FAILED answer.
+
+    The model is asked for when there is a question.
+    """
+    if not questions:
+        return
+    mora = model()
     features = _Features(mora, video)
     for question in questions:
         try:
@@ -91,11 +100,9 @@ class _Features:
 def _answer(
     mora: "Mora", video: Video, question: Question, asking: Asking, features: _Features
 ) -> Prediction:
-    if video.missing:
-        raise BadFrameError(video.missing)
-    indices = sorted(set(chosen_frames(question, asking.frames)))
-    if asking.given_span and question.span is not None:
-        indices = [i for i in indices if inside(video.stamps[i], question.span)] or indices
+    indices = sorted(set(scored_frames(video, question, asking)))
+    if not indices:
+        raise BadFrameError("the clip has no frames")
     began = time.monotonic()
     encoded = features.of(indices)
     kept = sorted(encoded)

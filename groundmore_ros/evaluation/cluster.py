@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.evaluation.work import Job, Task, VideoResult, Worker
@@ -49,7 +49,10 @@ class Cluster:
         if not joined:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            ray.init(log_to_driver=False, include_dashboard=False)
+            try:
+                ray.init(log_to_driver=False, include_dashboard=False)
+            except (ConnectionError, RayError, RuntimeError) as error:
+                raise GroundmoreError(f"there is no Ray cluster to join: {error}") from error
         run = _Run(job, tasks, min(self._workers, len(tasks)))
         try:
             while not run.finished:
@@ -62,7 +65,10 @@ class Cluster:
 
 class _Run:
     def __init__(self, job: Job, tasks: Sequence[Task], workers: int) -> None:
-        gpus = 1 if ray.cluster_resources().get("GPU") else 0  # type: ignore[no-untyped-call]
+        held = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        gpus = 1 if held.get("GPU") else 0
+        # More actors than the cluster has room for would never start.
+        workers = max(1, min(workers, int(held.get("GPU" if gpus else "CPU", 1))))
         self._new = _Actor.options(num_gpus=gpus, num_cpus=1)  # type: ignore[attr-defined]
         self._job = ray.put(job)
         self._waiting = deque(tasks)
@@ -85,13 +91,18 @@ class _Run:
         actor, task = self._running.pop(done[0])
         try:
             result: VideoResult = ray.get(done[0])
-        except RayActorError as error:
-            self._lost(task, error)
-            return
         except RayTaskError as error:
             raise error.cause from None
+        except RayError as error:  # the actor, its machine, or the result on its way
+            self._lost(actor, task, error)
+            return
         self._idle.append(actor)
-        if self._open.pop(task.video, None):  # a straggler's twin may have been first
+        if self._open.get(task.video) is task:  # else a straggler's twin was first
+            if result.rest:
+                self._open[task.video] = result.rest
+                self._waiting.appendleft(result.rest)
+            else:
+                del self._open[task.video]
             yield result
 
     def _next(self) -> Task | None:
@@ -99,19 +110,19 @@ class _Run:
             return self._waiting.popleft()
         twice = [t.video for _, t in self._running.values()]
         for _, task in self._running.values():
-            if task.video in self._open and twice.count(task.video) == 1:
+            if self._open.get(task.video) is task and twice.count(task.video) == 1:
                 return task
         return None
 
-    def _lost(self, task: Task, error: Exception) -> None:
+    def _lost(self, actor: Any, task: Task, error: Exception) -> None:
         """Another actor takes the lost one's place, and its task goes to the front."""
         losses = self._losses[task.video] = self._losses.get(task.video, 0) + 1
         if losses >= MOST_LOSSES:
             raise GroundmoreError(f"{task.video} lost {losses} workers: {error}") from error
+        ray.kill(actor)
         self._idle.append(self._new.remote(self._job))
-        if task.video in self._open and not any(
-            t.video == task.video for _, t in self._running.values()
-        ):
+        twin = any(t.video == task.video for _, t in self._running.values())
+        if self._open.get(task.video) is task and not twin:
             self._waiting.appendleft(task)
 
     def close(self) -> None:

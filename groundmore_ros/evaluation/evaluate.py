@@ -15,6 +15,8 @@ __all__ = ["Run", "evaluate", "predict"]
 
 SCORES = "scores.jsonl"
 
+OnDone = Callable[[int], None]
+
 
 @dataclass
 class Run:
@@ -30,13 +32,18 @@ class Run:
 
 
 def predict(
-    job: Job, executor: Executor, on_done: Callable[[int], None] = lambda videos: None
+    job: Job,
+    executor: Executor,
+    *,
+    retry_failed: bool = False,
+    on_done: OnDone = lambda videos: None,
 ) -> dict[str, str]:
     """Answer all questions that ``job.predictions`` lacks.
 
     Args:
         job: with a model and a folder for the predictions.
         executor: of its tasks.
+        retry_failed: whether questions whose answer FAILED are asked again.
         on_done: told the number of videos finished since the last time.
 
     Returns:
@@ -45,11 +52,10 @@ def predict(
     assert job.predictions is not None
     folder = PredictionFolder(job.predictions)
     folder.hold_to(_settings(job))
-    missing = {}
-    for result in _results(replace(job, scored=False), executor, folder, {}, on_done):
-        if result.missing:
-            missing[result.video] = result.missing
-    return missing
+    answered = folder.answered(failed=not retry_failed)
+    tasks = [Task(video, answered.get(video, {})) for video in job.dataset.ids]
+    results = _results(replace(job, scored=False), executor, tasks, folder, on_done)
+    return {result.video: result.missing for result in results if result.missing}
 
 
 def evaluate(
@@ -58,7 +64,8 @@ def evaluate(
     out: Path | None = None,
     *,
     skip_missing: bool = False,
-    on_done: Callable[[int], None] = lambda videos: None,
+    retry_failed: bool = False,
+    on_done: OnDone = lambda videos: None,
 ) -> Run:
     """Answer what is to be answered, score everything.
 
@@ -67,27 +74,35 @@ def evaluate(
         executor: of its tasks.
         out: folder in which scores are kept as they come, so that the run resumes.
         skip_missing: whether questions about missing videos are left out instead of failing.
+        retry_failed: whether questions whose answer FAILED are asked again.
         on_done: told the number of videos finished since the last time.
     """
     folder = PredictionFolder(job.predictions) if job.predictions else None
-    if folder and job.model is not None:
-        folder.hold_to(_settings(job))
-    kept = _ScoreFile(out / SCORES, job) if out else None
+    own = folder if job.model is not None else None
+    if own:
+        own.hold_to(_settings(job))
+    kept = _ScoreFile(out / SCORES, job, folder) if out and folder else None
+    answered = own.answered(failed=not retry_failed) if own else {}
+    before = kept.read() if kept else {}
+    tasks = [
+        Task(video, answered.get(video, {}), {q: m for q, (m, _) in before.get(video, {}).items()})
+        for video in job.dataset.ids
+    ]
     run = Run()
-    before = kept.still_true(folder) if kept else {}
-    run.scores = [s for scores in before.values() for s in scores.values()]
-    done = {video: frozenset(scores) for video, scores in before.items()}
-    for result in _results(job, executor, folder, done, on_done):
+    scores: dict[tuple[str, str], Score] = {}
+    for result in _results(job, executor, tasks, own, on_done):
         if result.missing:
             run.missing[result.video] = result.missing
         if result.missing and skip_missing:
             continue
-        run.scores += result.scores
-        if kept:
-            kept.add(result.scores, folder)
-    if skip_missing:
-        run.scores = [s for s in run.scores if s.video not in run.missing]
-    run.scores.sort(key=lambda s: (s.video, s.question))
+        # What is told of questions that are no longer asked goes.
+        for question, (_, score) in before.get(result.video, {}).items():
+            if question in result.questions:
+                scores.setdefault((result.video, question), score)
+        scores |= {(s.video, s.question): s for _, s in result.scores}
+        if kept and not result.missing:
+            kept.add(result.scores)
+    run.scores = [scores[key] for key in sorted(scores)]
     return run
 
 
@@ -98,62 +113,46 @@ def _settings(job: Job) -> dict[str, Any]:
 def _results(
     job: Job,
     executor: Executor,
+    tasks: list[Task],
     folder: PredictionFolder | None,
-    done: dict[str, frozenset[str]],
-    on_done: Callable[[int], None],
+    on_done: OnDone,
 ) -> Iterator[VideoResult]:
-    own = folder if job.model is not None else None
-    finished = own.finished if own else set()
-    answered: dict[str, set[str]] = {}
-    for video, question in own.questions if own else ():
-        answered.setdefault(video, set()).add(question)
-    tasks = []
-    for video in job.dataset.ids:
-        known = frozenset(answered.get(video, ()))
-        left_alone = done.get(video, frozenset()) if job.scored else known
-        if video not in finished or not known <= left_alone:
-            tasks.append(Task(video, left_alone, known))
-    on_done(len(job.dataset.ids) - len(tasks))
+    """Results, their predictions written before they are passed on."""
     for result in executor.run(job, tasks):
-        if own:
+        if folder:
             for prediction in result.predictions:
-                own.write(prediction)
-            if result.video not in finished:
-                own.finish(result.video)
+                folder.write(prediction)
         yield result
-        on_done(1)
+        on_done(int(result.rest is None))
 
 
 class _ScoreFile:
-    """Scores as lines, each with a mark of the prediction that it was given for."""
+    """Scores as lines, each with marks of the question and of the answer that it is about."""
 
-    def __init__(self, path: Path, job: Job) -> None:
-        self._path = path
-        self._setting = json.dumps([job.dataset.name, job.asking.frames])
+    def __init__(self, path: Path, job: Job, folder: PredictionFolder) -> None:
+        self._path, self._folder = path, folder
+        self._setting = json.dumps([job.dataset.name, asdict(job.asking)])
 
-    def still_true(self, folder: PredictionFolder | None) -> dict[str, dict[str, Score]]:
-        """Scores by video and question whose predictions have not changed since."""
-        found: dict[str, dict[str, Score]] = {}
-        if not self._path.exists() or folder is None:
-            self._path.unlink(missing_ok=True)
-            return found
-        for line in self._path.read_text().splitlines():
+    def read(self) -> dict[str, dict[str, tuple[str, Score]]]:
+        """By video and question: the question's mark, and its score if its answer is the same."""
+        found: dict[str, dict[str, tuple[str, Score]]] = {}
+        for line in self._path.read_text().splitlines() if self._path.exists() else ():
             try:
                 row = json.loads(line)
-            except ValueError:
-                continue  # half a line, of a run that was interrupted
-            score = Score.from_row(row["score"])
-            if row["mark"] == self._mark(score, folder):
-                found.setdefault(score.video, {})[score.question] = score
+                score = Score.from_row(row["score"])
+            except (ValueError, KeyError, TypeError):
+                continue  # half a line of a run that was interrupted, or of another version
+            if row.get("answer") == self._answer(score) and row.get("setting") == self._setting:
+                found.setdefault(score.video, {})[score.question] = (str(row["question"]), score)
         return found
 
-    def _mark(self, score: Score, folder: PredictionFolder | None) -> str:
-        return self._setting + (folder.mark(score.video, score.question) if folder else "")
+    def _answer(self, score: Score) -> str:
+        return self._folder.mark(score.video, score.question)
 
-    def add(self, scores: list[Score], folder: PredictionFolder | None) -> None:
-        """Append scores."""
+    def add(self, scores: list[tuple[str, Score]]) -> None:
+        """Append scores with the marks of their questions."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
-            for score in scores:
-                row = {"mark": self._mark(score, folder), "score": score.as_row()}
-                file.write(json.dumps(row) + "\n")
+            for mark, score in scores:
+                row = {"setting": self._setting, "question": mark, "answer": self._answer(score)}
+                file.write(json.dumps(row | {"score": score.as_row()}) + "\n")

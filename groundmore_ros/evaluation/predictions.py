@@ -6,7 +6,9 @@ that another tool has to write; ``<video>/<question>/ungated/<frame>.png`` those
 they differ; ``answers.jsonl`` a line for each question, written after its masks.
 """
 
+import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,13 +19,13 @@ import numpy as np
 from PIL import Image
 
 from groundmore_ros.datasets.files import read_index_map
-from groundmore_ros.errors import GroundmoreError
+from groundmore_ros.errors import GroundmoreError, SourceError
 from groundmore_ros.mora.answer import Span
 from groundmore_ros.run_lengths import RunLengths
 
 __all__ = ["Prediction", "PredictionFolder"]
 
-ANSWERS, SETTINGS, FINISHED = "answers.jsonl", "settings.json", "finished.txt"
+ANSWERS, SETTINGS = "answers.jsonl", "settings.json"
 UNGATED = "ungated"
 FAILED = "FAILED"
 
@@ -42,6 +44,7 @@ class Prediction:
         ungated: likewise, before the gate, where they differ.
         latencies: s, by part.
         error: of a failed one.
+        asked: a mark of what was asked; a question that has changed is asked anew.
     """
 
     video: str
@@ -54,6 +57,7 @@ class Prediction:
     ungated: dict[str, RunLengths] = field(default_factory=dict)
     latencies: dict[str, float] = field(default_factory=dict)
     error: str = ""
+    asked: str = ""
 
     @property
     def failed(self) -> bool:
@@ -66,10 +70,13 @@ class Prediction:
 
 
 class PredictionFolder:
-    """A folder of predictions that grows question by question and survives being interrupted."""
+    """A folder of predictions; reading changes nothing in it.
+
+    It grows question by question and survives being interrupted. Only one process may write.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Read which questions have been answered; half a line at the end is cut off.
+        """Read what has been answered; half a line at the end is passed over.
 
         Raises:
             GroundmoreError: a line is not as expected.
@@ -77,53 +84,76 @@ class PredictionFolder:
         self.folder = folder
         self._file = folder / ANSWERS
         self._rows: dict[tuple[str, str], dict[str, Any]] = {}
-        if self._file.exists():
-            _drop_half_line(self._file)
-            for number, line in enumerate(self._file.read_text().splitlines(), 1):
-                row = _row(line, f"{self._file}, line {number}")
-                self._rows[str(row["video"]), str(row["question"])] = row
+        self._mended = False
+        lines = self._file.read_text().splitlines() if self._file.exists() else []
+        for number, line in enumerate(lines, 1):
+            try:
+                row = _row(line)
+            except (ValueError, TypeError, AttributeError) as error:
+                if number == len(lines):
+                    break  # a run that was killed while it wrote
+                where = f"{self._file}, line {number}"
+                raise GroundmoreError(f"{where} is not as expected: {error}") from error
+            self._rows[row["video"], row["question"]] = row
 
-    @property
-    def questions(self) -> list[tuple[str, str]]:
-        """What has been answered: ids of videos and questions."""
-        return list(self._rows)
+    def answered(self, *, failed: bool = True) -> dict[str, dict[str, str]]:
+        """What has been answered: by video and question, the mark of what was asked.
 
-    @property
-    def finished(self) -> set[str]:
-        """Videos of which all questions have been answered."""
-        path = self.folder / FINISHED
-        return set(path.read_text().splitlines()) if path.exists() else set()
-
-    def finish(self, video: str) -> None:
-        """Note that all questions about a video have been answered."""
-        with (self.folder / FINISHED).open("a") as file:
-            file.write(f"{video}\n")
+        Args:
+            failed: whether FAILED answers are among them.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for (video, question), row in self._rows.items():
+            if failed or row["status"] != FAILED:
+                found.setdefault(video, {})[question] = str(row.get("asked", ""))
+        return found
 
     def hold_to(self, settings: dict[str, Any]) -> None:
         """Note what the predictions are made with, or check that it was the same before.
 
         Raises:
-            GroundmoreError: it was not.
+            GroundmoreError: it was not, or the folder cannot be written to.
+        """
+        before = self.settings()
+        changed = [k for k in settings if before and before.get(k) != settings[k]]
+        if changed:
+            was = ", ".join(f"{k} {before.get(k)!r}" for k in changed)
+            now = ", ".join(f"{k} {settings[k]!r}" for k in changed)
+            raise GroundmoreError(
+                f"{self.folder} holds predictions made with {was}, not {now}; name another folder"
+            )
+        if before:
+            return
+        part = self.folder / f"{SETTINGS}.part"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(settings, indent=1) + "\n")
+            part.rename(self.folder / SETTINGS)
+        except OSError as error:
+            raise GroundmoreError(f"{self.folder} cannot be written to: {error}") from error
+
+    def settings(self) -> dict[str, Any]:
+        """What the predictions were made with; nothing where a tool does not tell.
+
+        Raises:
+            GroundmoreError: the file is damaged.
         """
         path = self.folder / SETTINGS
-        if path.exists():
-            before = json.loads(path.read_text())
-            changed = [k for k in settings if before.get(k) != settings[k]]
-            if changed:
-                was = ", ".join(f"{k} {before.get(k)!r}" for k in changed)
-                now = ", ".join(f"{k} {settings[k]!r}" for k in changed)
-                raise GroundmoreError(
-                    f"{self.folder} holds predictions made with {was}, not {now}; "
-                    "name another folder"
-                )
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings, indent=1) + "\n")
+        if not path.exists():
+            return {}
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            raise GroundmoreError(f"{path} is damaged: {error}") from error
+        return found
 
     def write(self, prediction: Prediction) -> None:
         """Add a prediction: first its masks, then its line."""
         place = self._place(prediction.video, prediction.question)
         for folder, masks in ((place, prediction.masks), (place / UNGATED, prediction.ungated)):
+            if folder.is_dir():  # of an earlier answer
+                for old in folder.glob("*.png"):
+                    old.unlink()
             if masks:
                 folder.mkdir(parents=True, exist_ok=True)
             for frame, mask in masks.items():
@@ -131,6 +161,7 @@ class PredictionFolder:
         row = {
             "video": prediction.video,
             "question": prediction.question,
+            "asked": prediction.asked,
             "status": prediction.status,
             "text": prediction.text,
             "score": round(prediction.score, 6),
@@ -139,64 +170,107 @@ class PredictionFolder:
             "error": prediction.error,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._mend()
         with self._file.open("a") as file:
             file.write(json.dumps(row) + "\n")
         self._rows[prediction.video, prediction.question] = row
 
+    def _mend(self) -> None:
+        """Before the first line is added: half a line at the end goes, a whole one is ended."""
+        if self._mended or not self._file.exists():
+            self._mended = True
+            return
+        content = self._file.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with self._file.open("r+b") as file:
+                try:
+                    _row(content[whole:].decode())
+                    file.seek(0, os.SEEK_END)
+                    file.write(b"\n")
+                except (ValueError, TypeError, AttributeError):
+                    file.truncate(whole)
+        self._mended = True
+
     def read(self, video: str, question: str, frames: Sequence[str]) -> Prediction | None:
         """A prediction with the masks of some frames; None where there is none.
 
-        Raises:
-            GroundmoreError: a mask cannot be read.
+        One whose masks cannot be read is FAILED.
         """
         place = self._place(video, question)
         row = self._rows.get((video, question))
         if row is None and not place.is_dir():
             return None
         row = row or {}
-        spans = row.get("spans")
+        try:
+            masks, ungated = _read_masks(place, frames), _read_masks(place / UNGATED, frames)
+        except SourceError as error:
+            return Prediction(video, question, FAILED, error=str(error))
         return Prediction(
             video=video,
             question=question,
+            asked=str(row.get("asked", "")),
             status=str(row.get("status", "OK")),
             text=str(row.get("text", "")),
             score=float(row.get("score", 0.0)),
-            spans=None if spans is None else [(float(a), float(b), float(s)) for a, b, s in spans],
-            masks=_read_masks(place, frames),
-            ungated=_read_masks(place / UNGATED, frames),
-            latencies=row.get("latencies") or {},
+            spans=row.get("spans"),
+            masks=masks,
+            ungated=ungated,
+            latencies=row.get("latencies", {}),
             error=str(row.get("error", "")),
         )
 
     def mark(self, video: str, question: str) -> str:
         """Changes when the prediction does."""
         place = self._place(video, question)
-        newest = place.stat().st_mtime_ns if place.is_dir() else 0
-        return f"{newest}:{json.dumps(self._rows.get((video, question)))}"
+        digest = hashlib.sha256(json.dumps(self._rows.get((video, question))).encode())
+        for folder in (place, place / UNGATED):
+            for file in sorted(folder.glob("*.png")):
+                told = file.stat()
+                digest.update(f"{file.name} {told.st_size} {told.st_mtime_ns}".encode())
+        return digest.hexdigest()
 
     def _place(self, video: str, question: str) -> Path:
-        for name in (video, question):
-            if name in ("", ".", "..", UNGATED) or "/" in name or os.sep in name:
-                raise GroundmoreError(f"{name!r} cannot be a folder's name")
-        return self.folder / video / question
+        return self.folder / _folder_name(video) / _folder_name(question)
 
 
-def _drop_half_line(file: Path) -> None:
-    content = file.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with file.open("r+b") as opened:
-            opened.truncate(whole)
+def _folder_name(text: str) -> str:
+    """An id as the name of a folder."""
+    name = text.replace("/", "%2F")
+    return f"%{name}" if name in ("", ".", "..", UNGATED) else name
 
 
-def _row(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-        if not isinstance(row, dict) or not {"video", "question"} <= row.keys():
-            raise ValueError("expected an object with `video` and `question`")
-    except ValueError as error:
-        raise GroundmoreError(f"{where} is not as expected: {error}") from error
+def _row(line: str) -> dict[str, Any]:
+    """A line of ``answers.jsonl``, checked.
+
+    Raises:
+        ValueError, TypeError, AttributeError: it is not as expected.
+    """
+    row = json.loads(line, parse_constant=lambda name: float("nan"))
+    if not isinstance(row, dict) or not {"video", "question"} <= row.keys():
+        raise ValueError("expected an object with `video` and `question`")
+    row |= {"video": str(row["video"]), "question": str(row["question"])}
+    row["status"] = str(row.get("status", "OK"))
+    row["score"] = _finite("score", row.get("score", 0.0))
+    if row.get("spans") is not None:
+        row["spans"] = [_span(span, row["score"]) for span in row["spans"]]
+    latencies = row.get("latencies") or {}
+    row["latencies"] = {str(k): _finite("latencies", v) for k, v in latencies.items()}
     return row
+
+
+def _span(span: Any, score: float) -> Span:
+    if not isinstance(span, list) or len(span) not in (2, 3):
+        raise ValueError(f"a span is {span!r}; expected [start, end] or [start, end, score]")
+    start, end, *rest = (_finite("span", value) for value in span)
+    return start, end, rest[0] if rest else score
+
+
+def _finite(name: str, value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {value}; expected a finite number")
+    return number
 
 
 def _write_png(path: Path, mask: RunLengths) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from groundmore_ros.datasets.base import Dataset
+from groundmore_ros.datasets.base import Dataset, Video
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.evaluation.predictions import PredictionFolder
 from groundmore_ros.evaluation.scores import Score
@@ -128,17 +128,19 @@ def _films(
     for video_id in sorted({s.video for s in (*worst, *best)}):
         video = dataset.video(video_id)
         for score in (s for s in (*worst, *best) if s.video == video_id):
-            question = next(q for q in video.questions if q.id == score.question)
-            names = [] if video.missing else [video.names[i] for i in question.frames]
-            known = folder.read(video_id, question.id, names) if folder else None
-            strips[_key(score)] = _film(out, Film(video, question, known), score)
+            strips[_key(score)] = _film(out, video, folder, score)
     return {"worst": [_key(s) for s in worst], "best": [_key(s) for s in best], "strips": strips}
 
 
-def _film(out: Path, film: Film, score: Score) -> dict[str, str]:
+def _film(out: Path, video: Video, folder: PredictionFolder | None, score: Score) -> dict[str, str]:
+    """A film costs no report: what cannot be drawn is told instead."""
+    overlay = f"overlays/{score.video}_{score.question}.mp4".replace("%", "_")
     try:
+        question = next(q for q in video.questions if q.id == score.question)
+        names = [] if video.missing else [video.names[i] for i in question.frames]
+        known = folder.read(video.id, question.id, names) if folder else None
+        film = Film(video, question, known)
         strip = film.strip()
-        overlay = f"overlays/{score.video}_{score.question}.mp4"
         if strip:
             film.write_overlay(out / overlay)
     except (GroundmoreError, OSError) as error:
@@ -153,8 +155,8 @@ def _key(score: Score) -> str:
 
 def _page(title: str, data: dict[str, Any]) -> str:
     parts = resources.files("groundmore_ros.evaluation") / "page"
-    # A "</script>" in a question must not end the script.
-    inlined = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    # No tag in a question may end the script, or begin a comment in it.
+    inlined = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     page = (parts / "report.html").read_text()
     for name, text in (
         ("TITLE", html.escape(title)),

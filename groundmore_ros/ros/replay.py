@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags through the running node, in ROS time: its answers as predictions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from groundmore_ros.bags.records import Latencies
 from groundmore_ros.datasets.bag import BagVideo
 from groundmore_ros.datasets.base import Question
+from groundmore_ros.errors import SourceError
 from groundmore_ros.evaluation.predictions import FAILED, Prediction
 from groundmore_ros.mora.answer import Status
 from groundmore_ros.ros.demo import Recording, record
@@ -18,16 +19,16 @@ from groundmore_ros.run_lengths import RunLengths
 __all__ = ["replay"]
 
 
-def replay(video: BagVideo, model: str) -> Iterator[Prediction]:
-    """Play a bag to a node of its own; its answers to the bag's questions.
+def replay(video: BagVideo, questions: Sequence[Question], model: str) -> Iterator[Prediction]:
+    """Play a bag to a node of its own; its answers to some of the bag's questions.
 
     Raises:
         GroundmoreError: the node did not start.
     """
     parameters = [f"clip_rate:={video.rate}", f"clip_frames:={video.clip_frames}"]
-    ids = [q.id for q in video.questions]
+    ids = [q.id for q in questions]
     recording = record([video.path], ids, model, video.topic, parameters)
-    for question in video.questions:
+    for question in questions:
         yield _prediction(video, question, recording)
 
 
@@ -67,9 +68,10 @@ def _masks(
 
 
 def _size(video: BagVideo, question: Question) -> tuple[int, int]:
-    pictures = video.pictures(list(question.frames)[:1])
-    shape = pictures[0].shape if pictures and pictures[0] is not None else (0, 0)
-    return shape[0], shape[1]
+    for picture in video.pictures(list(question.frames)):
+        if picture is not None:
+            return picture.shape[0], picture.shape[1]
+    raise SourceError(f"{video.path}: no frame of question {question.id} can be decoded")
 
 
 def _seconds(stamp: Any) -> float:

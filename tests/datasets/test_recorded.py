@@ -9,7 +9,8 @@ from layouts import known
 from PIL import Image
 
 from groundmore_ros.datasets import open_dataset
-from groundmore_ros.datasets.bag import Bags, QuestionFile
+from groundmore_ros.datasets.bag import Bags
+from groundmore_ros.datasets.question_file import QuestionFile
 from groundmore_ros.errors import SourceError
 from groundmore_ros.simulation import generate
 
@@ -108,8 +109,16 @@ def test_a_question_file_beside_a_bag(sample: Path, tmp_path: Path) -> None:
         ("questions: []", "expected `bag` and `questions`"),
         ("bag: a\nquestions: []\nspeed: 3", "unknown speed"),
         ("bag: SAMPLE\nquestions: [{question: What}]", "question 0 is"),
-        ("bag: SAMPLE\nquestions: [{question: What, at: soon}]", "question 0: could not convert"),
-        ("bag: nowhere.mcap\nquestions: []", "does not exist"),
+        (
+            "bag: SAMPLE\nquestions: [{question: What, at: soon}]",
+            "question 0: `at` is 'soon'; expected a number",
+        ),
+        ("bag: nowhere.mcap\nquestions: [{question: What, at: 1}]", "does not exist"),
+        ("bag: SAMPLE\nquestions: ", "expected a list"),
+        ("bag: SAMPLE\nrate: fast\nquestions: [{question: What, at: 1}]", "`rate` is 'fast'"),
+        ("bag: SAMPLE\nquestions: [{question: What, at: 9999}]", "no frames in the 3 s before"),
+        ("bag: SAMPLE\nquestions: [{question: What, at: .inf}]", "`at` is inf"),
+        ("bag: SAMPLE\nquestions: [{question: What, at: 1, span: [2, 1]}]", "`span` is"),
         ("bag: [", "cannot be read"),
     ],
 )

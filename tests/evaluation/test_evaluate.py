@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 from groundmore_ros.cli import app
 from groundmore_ros.datasets import open_dataset
 from groundmore_ros.errors import GroundmoreError
-from groundmore_ros.evaluation.answering import Asking, chosen_frames
+from groundmore_ros.evaluation.answering import Asking, scored_frames
 from groundmore_ros.evaluation.evaluate import evaluate, predict
-from groundmore_ros.evaluation.predictions import PredictionFolder
+from groundmore_ros.evaluation.predictions import Prediction, PredictionFolder
+from groundmore_ros.evaluation.scores import Score
 from groundmore_ros.evaluation.work import Job, Processes
 
 TWENTY_OF_24 = [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 23]
@@ -58,10 +59,13 @@ def other_tool(tmp_path: Path) -> Path:
 
 def test_the_protocol_takes_twenty_frames_as_published(root: Path) -> None:
     video = open_dataset(str(root)).video("one_1103_1107")
-    assert chosen_frames(video.questions[0], 20) == TWENTY_OF_24
-    assert chosen_frames(video.questions[0], None) == list(range(24))
-    short = replace(video.questions[0], frames=range(3))
-    assert chosen_frames(short, 5) == [0, 0, 1, 1, 2]
+    causal = video.questions[0]
+    assert scored_frames(video, causal, Asking(20)) == TWENTY_OF_24
+    assert scored_frames(video, causal, Asking(None)) == list(range(24))
+    short = replace(causal, frames=range(3))
+    assert scored_frames(video, short, Asking(5)) == [0, 0, 1, 1, 2]
+    # Cut to its span, the question's clip is the event's twelve frames.
+    assert scored_frames(video, causal, Asking(4, given_span=True)) == [0, 3, 7, 11]
 
 
 def test_figures_worked_out_by_hand(root: Path, other_tool: Path) -> None:
@@ -161,7 +165,7 @@ def test_predicting_and_scoring_apart_or_together_give_the_same(
     for one, other in zip(together.scores, apart.scores, strict=True):
         assert asdict(one.figures) == pytest.approx(asdict(other.figures))
         assert one.baselines.keys() == other.baselines.keys()
-    assert {s.status for s in apart.scores} >= {"FAILED"}  # the missing video's question
+    assert {s.video for s in apart.scores if s.status == "MISSING"} == {"gone_0100_0102"}
 
 
 def test_a_run_goes_on_where_it_stopped(root: Path, tiny_folder: Path, tmp_path: Path) -> None:
@@ -170,27 +174,25 @@ def test_a_run_goes_on_where_it_stopped(root: Path, tiny_folder: Path, tmp_path:
     answers = (tmp_path / "p" / "answers.jsonl").read_text().splitlines(keepends=True)
     # As if it had been killed in the middle of the third line.
     (tmp_path / "p" / "answers.jsonl").write_text("".join(answers[:2]) + answers[2][:20])
-    (tmp_path / "p" / "finished.txt").write_text("bare_0200_0202\n")
     scores = (tmp_path / "run" / "scores.jsonl").read_text()
     (tmp_path / "run" / "scores.jsonl").write_text(scores[: len(scores) // 3])
     again = evaluate(job, Processes(1), tmp_path / "run")
     assert [asdict(s.figures) for s in again.scores] == [asdict(s.figures) for s in whole.scores]
     rows = [json.loads(a) for a in (tmp_path / "p" / "answers.jsonl").read_text().splitlines()]
     assert sorted((r["video"], r["question"]) for r in rows) == sorted(
-        (s.video, s.question) for s in whole.scores
+        (s.video, s.question) for s in whole.scores if s.video != "gone_0100_0102"
     )
-    # A third time there is nothing left to do: no model is needed.
-    done = evaluate(replace(job, model=str(tiny_folder)), Processes(1), tmp_path / "run")
-    assert len(done.scores) == 5
+    assert list(again.missing) == ["gone_0100_0102"]
+    # A third time there is nothing left to do; what is missing is still told.
+    done = evaluate(job, Processes(1), tmp_path / "run", skip_missing=True)
+    assert len(done.scores) == 4
 
 
 def test_changed_predictions_are_scored_anew(root: Path, other_tool: Path, tmp_path: Path) -> None:
     job = Job(open_dataset(str(root)), None, asking=Asking(20), predictions=other_tool)
     evaluate(job, Processes(1), tmp_path / "run")
     mask = other_tool / "one_1103_1107" / "0" / "frame_000012.png"
-    time.sleep(0.01)
-    mask.unlink()
-    Image.new("L", (50, 40)).save(mask)
+    Image.new("L", (50, 40)).save(mask)  # in place, as a tool that is run again does
     run = evaluate(job, Processes(1), tmp_path / "run")
     scores = {(s.video[:3], s.question): s for s in run.scores}
     assert scores["one", "0"].figures.J == pytest.approx(15 / 20)
@@ -220,16 +222,17 @@ def test_killed_while_predicting_nothing_is_lost_or_done_twice(
     command += ["--model", str(tiny_folder), "--out", str(out), "--workers", "1"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not (out / "finished.txt").exists() and time.monotonic() < deadline:
+    while not (out / "answers.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    before = PredictionFolder(out).questions
-    assert 0 < len(before) < 804, "it was not interrupted in the middle"
+    before = [(v, q) for v, marks in PredictionFolder(out).answered().items() for q in marks]
+    assert 0 < len(before) < 803, "it was not interrupted in the middle"
     subprocess.run(command, check=True, capture_output=True)
     lines = [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
     keys = [(line["video"], line["question"]) for line in lines]
-    assert len(keys) == len(set(keys)) == 804
+    # All but the missing video's question.
+    assert len(keys) == len(set(keys)) == 803
     assert set(before) <= set(keys)
 
 
@@ -238,7 +241,7 @@ def test_diagnostics_change_what_is_asked(root: Path, tiny_folder: Path, tmp_pat
     folder = tmp_path / "cut"
     predict(_job(root, tiny_folder, folder, given_span=True), Processes(1))
     files = sorted(p.stem for p in (folder / "one_1103_1107" / "0").glob("*.png"))
-    assert files == [f"frame_{k:06d}" for k in TWENTY_OF_24 if k <= 11]
+    assert files == [f"frame_{k:06d}" for k in range(12)]
     predict(_job(root, tiny_folder, tmp_path / "open", gate=False), Processes(1))
     for place in (tmp_path / "open").rglob("*"):
         assert place.name != "ungated"
@@ -260,3 +263,130 @@ def test_a_users_mistakes(root: Path, arguments: list[str], complaint: str) -> N
     done = CliRunner().invoke(app, ["evaluate", *(a.replace("ROOT", str(root)) for a in arguments)])
     assert isinstance(done.exception, GroundmoreError)
     assert complaint in str(done.exception)
+
+
+def _scores(job: Job, **options: object) -> dict[tuple[str, str], Score]:
+    run = evaluate(job, Processes(1), **options)  # type: ignore[arg-type]
+    return {(s.video[:3], s.question): s for s in run.scores}
+
+
+def _tool_job(root: Path, folder: Path) -> Job:
+    return Job(open_dataset(str(root)), None, asking=Asking(20), predictions=folder)
+
+
+def test_masks_of_a_missing_video_count_as_failed(root: Path, other_tool: Path) -> None:
+    _write(other_tool / "gone_0100_0102" / "0", ["frame_000000"], {})
+    score = _scores(_tool_job(root, other_tool))["gon", "0"]
+    assert (score.status, score.failed, score.figures.J) == ("MISSING", True, 0)
+    assert score.baselines["all empty"].J == score.baselines["whole clip"].J == 0
+
+
+def test_where_the_model_failed_the_whole_clip_baseline_did(root: Path, other_tool: Path) -> None:
+    score = _scores(_tool_job(root, other_tool))["two", "0"]
+    assert score.baselines["whole clip"].J == 0
+    assert score.baselines["random object"].J_inside == 1  # needs no model
+
+
+def test_a_full_mask_against_nothing_is_as_published(root: Path, other_tool: Path) -> None:
+    """Neither a full nor an empty mask has a boundary: F is 1 there, by the published code."""
+    full = np.ones((40, 50), np.uint8) * 255
+    Image.fromarray(full).save(other_tool / "one_1103_1107" / "0" / "frame_000012.png")
+    figures = _scores(_tool_job(root, other_tool))["one", "0"].figures
+    assert figures.J == pytest.approx(14 / 20)
+    assert figures.F == pytest.approx(15 / 20)
+
+
+def test_a_damaged_mask_is_a_failed_answer(root: Path, other_tool: Path) -> None:
+    (other_tool / "one_1103_1107" / "0" / "frame_000008.png").write_bytes(b"no picture")
+    scores = _scores(_tool_job(root, other_tool))
+    assert scores["one", "0"].status == "FAILED"
+    assert "frame_000008.png" in scores["one", "0"].error
+    assert scores["one", "1"].status == "OK"
+
+
+def test_another_tools_answers_are_read_and_left_alone(root: Path, other_tool: Path) -> None:
+    lines = (
+        '{"video": "one_1103_1107", "question": "0", "text": "x", "spans": [[0, 1.8]]}\n'
+        '{"video": "one_1103_1107", "question": 1, "spans": [[2, 3, 0.1], [9, 9, 0.2], '
+        "[8, 8, 0.3], [7, 7, 0.4]]}"
+    )
+    file = other_tool / "answers.jsonl"
+    file.write_text(lines)
+    scores = _scores(_tool_job(root, other_tool))
+    assert file.read_text() == lines
+    assert scores["one", "0"].figures.temporal_iou == pytest.approx(1.8 / (11 / 6))
+    # Only the three surest spans count: a list of guesses does not help.
+    assert scores["one", "1"].figures.temporal_iou == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"video": "a"}',
+        '{"video": "a", "question": "0", "spans": 5}',
+        '{"video": "a", "question": "0", "spans": [[0]]}',
+        '{"video": "a", "question": "0", "score": "high"}',
+        '{"video": "a", "question": "0", "score": NaN}',
+        '{"video": "a", "question": "0", "latencies": [1]}',
+        "no json",
+    ],
+)
+def test_answers_that_are_not_as_expected_are_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "answers.jsonl").write_text(line + '\n{"video": "b", "question": "0"}\n')
+    with pytest.raises(GroundmoreError, match=r"answers.jsonl, line 1 is not as expected"):
+        PredictionFolder(tmp_path)
+
+
+def test_a_last_line_without_an_end_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    file.write_text('{"video": "a", "question": "0"}\n{"video": "a", "question": "1"}')
+    PredictionFolder(tmp_path).write(Prediction("a", "2", "NO_OBJECT"))
+    assert PredictionFolder(tmp_path).answered()["a"].keys() == {"0", "1", "2"}
+
+
+QUESTIONS = """
+bag: {bag}
+questions:
+  - {{question: "What moves first?", at: 3.0, type: Sequential, span: [0.4, {end}]}}
+  - {{question: "What falls?", at: 3.0}}
+"""
+
+
+def test_changed_questions_are_asked_or_scored_anew(
+    tiny_folder: Path, sample: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+
+    def run() -> list[Score]:
+        job = Job(
+            open_dataset(str(file)), str(tiny_folder), device="cpu", predictions=tmp_path / "p"
+        )
+        return evaluate(job, Processes(1), tmp_path / "run").scores
+
+    file.write_text(QUESTIONS.format(bag=sample, end=1.0))
+    assert [s.text for s in run()] == ["What moves first?", "What falls?"]
+    file.write_text(QUESTIONS.format(bag=sample, end=2.0).replace("falls", "rolls"))
+    again = run()
+    assert [s.text for s in again] == ["What moves first?", "What rolls?"]
+    assert again[0].span == pytest.approx((1000.4, 1002.0))
+    added = '  - {question: "What else?", at: 2.0}\n'
+    file.write_text(file.read_text() + added)
+    assert len(run()) == 3
+    file.write_text(QUESTIONS.format(bag=sample, end=2.0).rsplit("\n", 2)[0])
+    assert len(run()) == 1
+    assert not (tmp_path / "p" / "mine").exists()
+
+
+def test_a_video_with_many_questions_is_done_in_parts(
+    root: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groundmore_ros.evaluation.work.AT_ONCE", 1)
+    job = _job(root, tiny_folder, tmp_path / "p")
+    done: list[int] = []
+    run = evaluate(job, Processes(1), on_done=done.append)
+    assert sum(done) == 4
+    assert len(done) == 5  # the video with two questions came in two parts
+    assert len(run.scores) == 5
+    monkeypatch.undo()
+    whole = evaluate(_job(root, tiny_folder, tmp_path / "q"), Processes(1))
+    assert [asdict(s.figures) for s in run.scores] == [asdict(s.figures) for s in whole.scores]

@@ -78,6 +78,7 @@ def _scores() -> list[Score]:
                     score=j,
                     error="",
                     latencies={"encode": 0.1, "reason": 0.02},
+                    refused=False,
                     has_target=True,
                     frames=6,
                     start=0.0,

@@ -15,8 +15,8 @@ from groundmore_ros.ros.replay import replay
 def test_node_and_offline_engine_predict_the_same(nano: Mora, sample: Path) -> None:
     dataset = Bags(sample)
     video = dataset.video(dataset.ids[0])
-    offline = list(answer_video(nano, video, video.questions, Asking()))
-    online = list(replay(video, "mora-nano"))
+    offline = list(answer_video(lambda: nano, video, video.questions, Asking()))
+    online = list(replay(video, video.questions, "mora-nano"))
     assert [p.question for p in online] == [q.id for q in video.questions]
     for one, other in zip(offline, online, strict=True):
         assert (one.status, one.text, one.error) == (other.status, other.text, other.error)

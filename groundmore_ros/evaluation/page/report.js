@@ -67,15 +67,15 @@ function card(value, name) {
 function drawTypes() {
   const table = $("types");
   row(table, ["questions", "n", ...METRICS], "", true);
-  for (const [name, group] of Object.entries(summary.groups)) {
-    row(table, [name, String(group.questions), ...METRICS.map((m) => figureCell(group[m]))], name === "all" || name === "motion" ? "strong" : "");
-  }
-  const [name, whole] = summary.groups.motion ? ["motion", summary.groups.motion] : ["all", summary.groups.all];
-  for (const [baseline, figures] of Object.entries(whole.baselines)) {
-    row(table, [`${baseline} (${name})`, "", ...METRICS.map((m) => number(figures[m]))], "baseline");
-  }
-  for (const [tag, group] of Object.entries(summary.tags)) {
-    row(table, [`${tag} (${name})`, String(group.questions), ...METRICS.map((m) => figureCell(group[m]))]);
+  const main = summary.groups.motion ? "motion" : "all";
+  for (const [name, group] of Object.entries({ ...summary.groups, ...summary.tags })) {
+    const title = element("span", name);
+    row(table, [title, String(group.questions), ...METRICS.map((m) => figureCell(group[m]))], name === "all" || name === main ? "strong" : "");
+    const baselines = Object.entries(group.baselines).map(([baseline, figures]) => row(table, [baseline, "", ...METRICS.map((m) => number(figures[m]))], "baseline"));
+    const fold = element("button", "", { type: "button", class: "fold", title: `baselines of ${name}` });
+    const show = (open) => { fold.textContent = open ? "−" : "+"; for (const b of baselines) b.hidden = !open; };
+    fold.addEventListener("click", () => show(baselines[0].hidden));
+    if (baselines.length) { title.append(" ", fold); show(name === main); }
   }
 }
 
