@@ -3,7 +3,11 @@
 
 import json
 import pickle
+import random
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import layouts
 import numpy as np
@@ -160,3 +164,67 @@ def test_what_is_no_source_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=name):
         open_dataset(str(tmp_path / name))
+
+
+JUNK: tuple[Any, ...] = (
+    None,
+    7,
+    -1.5,
+    "x",
+    "",
+    [],
+    ["x1"],
+    [None],
+    {},
+    {"a": 1},
+    True,
+    "1, 2",
+    [[1]],
+)
+
+
+def _paths(value: Any, path: tuple = ()) -> list[tuple]:
+    """Where something stands in a JSON value."""
+    if not isinstance(value, dict | list):
+        return [path]
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    return [path] + [p for key, child in inner for p in _paths(child, (*path, key))]
+
+
+def _replaced(value: Any, path: tuple, junk: Any) -> Any:
+    if not path:
+        return junk
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = _replaced(value[path[0]], path[1:], junk)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("layout", "file"),
+    [
+        (layouts.groundmore, "test_v2.json"),
+        (layouts.refer_youtube_vos, "meta_expressions/train/meta_expressions.json"),
+        (layouts.mevis, "valid_u/meta_expressions.json"),
+        (layouts.mevis, "valid_u/mask_dict.json"),
+    ],
+)
+def test_junk_anywhere_in_the_json_is_read_or_refused(
+    tmp_path: Path, layout: Callable[[Path], Path], file: str
+) -> None:
+    root = layout(tmp_path)
+    content = json.loads((root / file).read_text())
+    rng = random.Random(0)
+    for path in rng.sample(_paths(content), k=min(40, len(_paths(content)))):
+        for junk in rng.sample(JUNK, k=4):
+            (root / file).write_text(json.dumps(_replaced(content, path, junk)))
+            with suppress(SourceError):
+                _read_all(root)
+
+
+def _read_all(root: Path) -> None:
+    dataset = open_dataset(str(root))
+    for video_id in dataset.ids:
+        video = dataset.video(video_id)
+        for question in video.questions:
+            if not video.missing:
+                video.truth(question, 0)
