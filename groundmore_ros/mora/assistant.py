@@ -254,7 +254,8 @@ class Mora:
     ) -> AnsweredObject:
         read_at = at if self.config.seg_state == "token" else 0
         seg = self.model.seg_embedding(said.states[read_at])
-        score = float(said.log_chances[: at + 1].sum().exp())
+        # The words between do not tell whether there is an object.
+        score = float(said.log_chances[: read_at + 1].sum().exp())
         chosen = None
         if clip.tracks is not None and clip.reasoning is not None:
             logits = self.model.point(seg, clip.reasoning.keys[0], clip.tracks.valid)
