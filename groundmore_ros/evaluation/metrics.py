@@ -49,7 +49,9 @@ def boundary_f_measure(truth: Mask, prediction: Mask) -> float:
     """
     _check(truth, prediction)
     radius = math.ceil(TOLERANCE * math.hypot(*truth.shape))
-    part = packed_masks.crop(_pixels(truth), _pixels(prediction), room=radius)
+    part = packed_masks.crop(_pixels(truth), _pixels(prediction), radius)
+    if part is None:
+        return 0.0
     edges = packed_masks.boundary(part)  # (2, L): truth, prediction
     n_wanted, n_found = (packed_masks.count(edge) for edge in edges)
     if n_wanted == 0 or n_found == 0:

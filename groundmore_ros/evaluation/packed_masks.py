@@ -33,30 +33,41 @@ class PackedMasks(NamedTuple):
     last_column: tuple[int, int] | None
 
 
-def crop(*masks: NDArray[np.bool_], room: int) -> PackedMasks:
-    """The part of masks (H, W) that holds them all, and the pixels left and above of it.
+def crop(first: NDArray[np.bool_], second: NDArray[np.bool_], room: int) -> PackedMasks | None:
+    """The part of two masks (H, W) that holds both, and the pixels left and above of it.
 
-    Rows are ``room`` pixels apart, or more.
+    Rows are ``room`` pixels apart, or more. None where the masks are farther apart than that.
     """
-    height, width = masks[0].shape
-    bits = [np.packbits(mask, axis=1, bitorder="little") for mask in masks]  # (H, W / 8) bytes
-    any_mask = bits[0].copy()
-    for other in bits[1:]:
-        any_mask |= other
-    rows = np.flatnonzero(any_mask.any(axis=1))
-    if not len(rows):
-        return PackedMasks(np.zeros((len(masks), 0), np.uint64), 1, None)
-    top, bottom = max(0, int(rows[0]) - 1), min(height, int(rows[-1]) + 2)
-    used = np.flatnonzero(any_mask[top:bottom].any(axis=0))
+    height, width = first.shape
+    bits = [np.packbits(mask, axis=1, bitorder="little") for mask in (first, second)]
+    boxes = [_box(b) for b in bits]
+    used = np.array([box for box in boxes if box])  # first and last row, first and last byte
+    if not len(used):
+        return PackedMasks(np.zeros((2, 0), np.uint64), 1, None)
+    # Boundaries lie up to a pixel above and left of their masks.
+    if len(used) == 2 and any(
+        used[:, (0, 2)].max(0) - used[:, (1, 3)].min(0) - 1 > (room, room / 8)
+    ):
+        return None
+    top, bottom = max(0, int(used[:, 0].min()) - 1), min(height, int(used[:, 1].max()) + 2)
     # The pixel left of the first byte may lie in the byte before.
-    left, right = max(0, int(used[0]) - 1), int(used[-1]) + 1
+    left, right = max(0, int(used[:, 2].min()) - 1), int(used[:, 3].max()) + 1
     stride = math.ceil((right - left) / 8) + math.ceil((room + 1) / BITS)
-    part = np.zeros((len(masks), bottom - top, stride * 8), np.uint8)
+    part = np.zeros((2, bottom - top, stride * 8), np.uint8)
     for into, packed in zip(part, bits, strict=True):
         into[:, : right - left] = packed[top:bottom, left:right]
     last = divmod(width - 1 - 8 * left, BITS)
-    words = part.view("<u8").reshape(len(masks), -1)
+    words = part.view("<u8").reshape(2, -1)
     return PackedMasks(words, stride, last if right == bits[0].shape[1] else None)
+
+
+def _box(bits: NDArray[np.uint8]) -> tuple[int, int, int, int] | None:
+    """First and last row and byte that are in use."""
+    rows = np.flatnonzero(bits.any(axis=1))
+    if not len(rows):
+        return None
+    columns = np.flatnonzero(bits[rows[0] : rows[-1] + 1].any(axis=0))
+    return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
 
 
 def boundary(masks: PackedMasks) -> Words:

@@ -125,7 +125,9 @@ class VideoScorer:
         if key not in self._pairs:
             maps = self._map(index)
             assert maps is not None, "only frames whose objects are known are paired"
-            self._pairs[key] = _both(union(maps, target), np.asarray(maps == number))
+            same = target == (number,)
+            found = np.asarray(maps == number)
+            self._pairs[key] = (1.0, 1.0) if same else _both(union(maps, target), found)
         return self._pairs[key]
 
     def _map(self, index: int) -> NDArray[np.uint8] | None:
