@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must agree across the repository."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -90,3 +91,30 @@ def test_samples_hold_all_types_and_are_the_first_test_seeds() -> None:
     assert seeds == list(range(TEST_SEEDS.start, TEST_SEEDS.start + len(seeds)))
     types = {a.type for bag in bags for a in read_truth(bag).answers}
     assert types >= set(MOTION_TYPES)
+
+
+def test_the_launch_file_declares_every_argument_with_a_description() -> None:
+    """`launch` is not among the wheels: what it declares is read from the source."""
+    tree = ast.parse((ROOT / "launch" / "mora.launch.py").read_text())
+    declared = {
+        node.args[0].value: {keyword.arg for keyword in node.keywords}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "DeclareLaunchArgument"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert declared.keys() == {
+        "namespace", "params_file", "use_sim_time", "image_topics", "image_transport", "model",
+        "device", "encoder", "decoder", "autostart", "bag",
+    }  # fmt: skip
+    assert all({"default_value", "description"} <= given for given in declared.values())
+    chosen = {p.name for p in PARAMETERS if p.choices} & declared.keys()
+    for name in chosen | {"use_sim_time", "autostart"}:
+        assert "choices" in declared[name], name
+
+
+def test_every_subcommand_is_in_the_readme_or_the_docs() -> None:
+    words = "".join(p.read_text() for p in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    commands = {p.stem for p in (ROOT / "groundmore_ros" / "commands").glob("*.py")}
+    shared = {"__init__", "evaluating", "options", "progress", "ros"}
+    assert {c for c in commands - shared if f"groundmore {c}" not in words} == set()
