@@ -28,6 +28,8 @@ from groundmore_ros.mora.tracking import Tracks, link
 __all__ = ["Clip", "FrameFeatures", "MoraForCausalLM", "TemporalHead"]
 
 ABSENT_LOGIT = -20.0  # mask logit where the object is not there
+BOX_MARGIN = 0.1  # of a box's size, how far beyond its edges a mask may reach
+BOX_ROOM = 0.0125  # of the picture's side, likewise
 
 
 class FrameFeatures(NamedTuple):
@@ -244,8 +246,10 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         prompts = self.object_queries.prompts(places, tracks.queries[chosen])
         masks, quality = self.segmenter.decode(embeddings, prompts)
         there = tracks.present[chosen]
+        # SAM takes a box for a hint, and goes on into a neighbour of the same colour.
+        kept = there[:, None, None] & _around(tracks.boxes[chosen], masks.shape[-1])
         absent = torch.full_like(masks, ABSENT_LOGIT)
-        return torch.where(there[:, None, None], masks, absent), quality * there
+        return torch.where(kept, masks, absent), quality * there
 
     def frame_logits(self, clip: Clip, loc: Tensor, chosen: int | None) -> Tensor:
         """Logits (T,) of each frame being inside the event that [LOC]'s state (E,) means."""
@@ -254,6 +258,14 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
             moments = moments + clip.reasoning.moments[0, chosen]
         logits: Tensor = self.temporal_head(loc[None], moments[None])[0]
         return logits
+
+
+def _around(boxes: Tensor, side: int) -> Tensor:
+    """Pixels (T, side, side) in or near boxes (T, 4), given as shares of the side."""
+    at = (torch.arange(side, device=boxes.device) + 0.5) / side
+    reach = boxes[:, 2:] * (0.5 + BOX_MARGIN) + BOX_ROOM  # (T, 2)
+    off = (at - boxes[:, :2, None]).abs() <= reach[..., None]  # (T, 2, side): columns, rows
+    return off[:, 1, :, None] & off[:, 0, None]
 
 
 def _projector(kind: str, before: int, after: int) -> nn.Module:
