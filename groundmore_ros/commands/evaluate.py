@@ -16,7 +16,6 @@ from groundmore_ros.errors import GroundmoreError
 
 if TYPE_CHECKING:
     from groundmore_ros.datasets import Dataset
-    from groundmore_ros.evaluation.evaluate import Run
 
 __all__ = ["register"]
 
@@ -56,6 +55,9 @@ def evaluate(
         False, "--given-span", help="Diagnostic: cut the clip to the true span."
     ),
     no_gate: bool = typer.Option(False, "--no-gate", help="Diagnostic: ignore [LOC]."),
+    all_overlays: bool = typer.Option(
+        False, "--all-overlays", help="An overlay video of every question, not of 40 only."
+    ),
     through_node: bool = typer.Option(
         False, "--node", help="Play bags through a running node instead of the offline engine."
     ),
@@ -111,7 +113,12 @@ def evaluate(
     else:
         _print(summary)
     if out:
-        _write(out, dataset, job.predictions, run, summary)
+        from groundmore_ros.evaluation.report import write_report
+
+        page = write_report(
+            out, dataset, job.predictions, run.scores, summary, all_overlays=all_overlays
+        )
+        typer.echo(f"the report is {page}", err=True)
 
 
 def _through_node(dataset: "Dataset", model: str, out: Path | None, as_is: bool) -> Path:
@@ -153,15 +160,6 @@ def _warn_of_frames(predictions: Path | None, frames: int | None) -> None:
             f"{frames or 'all'} are scored: frames without a prediction score 0",
             err=True,
         )
-
-
-def _write(
-    out: Path, dataset: "Dataset", predictions: Path | None, run: "Run", summary: dict[str, Any]
-) -> None:
-    from groundmore_ros.evaluation.report import write_report
-
-    page = write_report(out, dataset, predictions, run.scores, summary)
-    typer.echo(f"the report is {page}", err=True)
 
 
 def _print(summary: dict[str, Any]) -> None:

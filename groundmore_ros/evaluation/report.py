@@ -38,6 +38,8 @@ def write_report(
     predictions: Path | None,
     scores: Sequence[Score],
     summary: dict[str, Any],
+    *,
+    all_overlays: bool = False,
 ) -> Path:
     """Write ``report.json``, ``scores.csv``, ``report.html`` and ``overlays/``.
 
@@ -47,6 +49,7 @@ def write_report(
         predictions: folder of the answers, likewise.
         scores: of all questions.
         summary: of :func:`groundmore_ros.evaluation.summary.summarise`, and what was evaluated.
+        all_overlays: whether every question gets its overlay video, not only the best and worst.
 
     Returns:
         the page.
@@ -54,7 +57,7 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(summary, indent=1) + "\n")
     _write_csv(out / "scores.csv", scores)
-    films = _films(out, dataset, predictions, scores)
+    films = _films(out, dataset, predictions, scores, all_overlays)
     page = out / "report.html"
     data = {
         "summary": summary,
@@ -117,19 +120,36 @@ def _quality(score: Score) -> float:
 
 
 def _films(
-    out: Path, dataset: Dataset, predictions: Path | None, scores: Sequence[Score]
+    out: Path,
+    dataset: Dataset,
+    predictions: Path | None,
+    scores: Sequence[Score],
+    all_overlays: bool,
 ) -> dict[str, Any]:
-    """Strips of the best and the worst answers to questions that have one."""
+    """Strips of the best and the worst answers to questions that have one, and overlays."""
     asked = sorted((s for s in scores if s.has_target), key=_quality)
     worst = asked[: min(SHOWN, len(asked) // 2)]
     best = asked[len(asked) - min(SHOWN, len(asked) - len(worst)) :][::-1]
     folder = PredictionFolder(predictions) if predictions else None
     strips: dict[str, Any] = {}
-    for video_id in sorted({s.video for s in (*worst, *best)}):
+    overlays: dict[str, str] = {}
+    shown = {_key(s) for s in (*worst, *best)}
+    by_video: dict[str, list[Score]] = {}
+    for score in scores if all_overlays else (*worst, *best):
+        by_video.setdefault(score.video, []).append(score)
+    for video_id, wanted in sorted(by_video.items()):
         video = dataset.video(video_id)
-        for score in (s for s in (*worst, *best) if s.video == video_id):
-            strips[_key(score)] = _film(out, video, folder, score)
-    return {"worst": [_key(s) for s in worst], "best": [_key(s) for s in best], "strips": strips}
+        for score in wanted:
+            film = _film(out, video, folder, score)
+            overlays[_key(score)] = film["overlay"]
+            if _key(score) in shown:
+                strips[_key(score)] = film
+    return {
+        "worst": [_key(s) for s in worst],
+        "best": [_key(s) for s in best],
+        "strips": strips,
+        "overlays": overlays,
+    }
 
 
 def _film(out: Path, video: Video, folder: PredictionFolder | None, score: Score) -> dict[str, str]:

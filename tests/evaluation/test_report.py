@@ -118,6 +118,13 @@ def test_files_beside_the_page(page: Path) -> None:
     assert len(list((page.parent / "overlays").glob("*.mp4"))) == 40
 
 
+def test_every_question_may_have_its_overlay(tmp_path: Path) -> None:
+    scores = _scores()[:60]
+    summary = {"dataset": "grey", "model": "grey", "frames": "all"} | summarise(scores)
+    write_report(tmp_path, Grey(), None, scores, summary, all_overlays=True)
+    assert len(list((tmp_path / "overlays").glob("*.mp4"))) == 60
+
+
 def test_the_page_is_small_and_asks_nobody(page: Path) -> None:
     text = page.read_text()
     assert len(text.encode()) < 15e6

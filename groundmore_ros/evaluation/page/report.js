@@ -188,7 +188,10 @@ function drawRows() {
   row(table, ["question", "type", "answer", "truth", "time", "J&F union", "tIoU", "score"], "", true);
   for (const r of chosen.slice(0, shown)) {
     const question = document.createDocumentFragment();
-    question.append(r.text, element("small", `${r.v} · ${r.q}`));
+    const place = element("small", `${r.v} · ${r.q} `);
+    const overlay = films.overlays[`${r.v}/${r.q}`];
+    if (overlay) place.append(element("a", "overlay", { href: encodeURI(overlay) }));
+    question.append(r.text, place);
     const answer = document.createDocumentFragment();
     answer.append(r.answer, " ", badge(r), element("small", r.error));
     row(table, [question, r.type, answer, r.truth, timeline(r), number(union(r)), number(r.f.temporal_iou), number(r.score, 2)]);
