@@ -187,6 +187,9 @@ def _print(summary: dict[str, Any]) -> None:
             f"nothing is right in {nothing['questions']}: said so {_cell(nothing['said so'])}, "
             f"false refusals {_cell(nothing['false refusals'])}"
         )
+    calibration = summary["calibration"]
+    if calibration:
+        wide.print(f"expected calibration error of scores: {calibration['expected error']:.3f}")
     if summary["without truth"]:
         wide.print(f"{summary['without truth']} questions have no true masks to compare with")
 

@@ -11,6 +11,7 @@ from groundmore_ros.evaluation.scores import Figures, Score
 __all__ = ["METRICS", "MOTION_TYPES", "interval", "summarise"]
 
 MOTION_TYPES = ("Causal", "Sequential", "Counterfactual", "Descriptive")
+BINS = 10  # of scores, for calibration
 RECALLS = (0.3, 0.5, 0.7)
 DRAWS = 2000  # of the bootstrap
 DRAWS_AT_ONCE = 100
@@ -66,6 +67,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Any]:
         "groups": {name: _row(group) for name, group in groups.items()},
         "tags": {tag: _row([s for s in asked if tag in s.tags]) for tag in tags},
         "nothing": _refusals(asked),
+        "calibration": _calibration(asked),
         "latency": _latencies(scores),
     }
 
@@ -136,6 +138,32 @@ def _refusals(scores: Sequence[Score]) -> dict[str, Any]:
         "said so": interval([(s.video, s.figures.right) for s in nothing]),
         "false refusals": interval([(s.video, float(s.refused)) for s in something]),
     }
+
+
+def _calibration(scores: Sequence[Score]) -> dict[str, Any] | None:
+    """How far an answer's score is from the chance that its object is right.
+
+    Expected calibration error of Guo et al., "On Calibration of Modern Neural Networks" (ICML
+    2017), over answers that name an object. An answer where nothing is right is wrong.
+    """
+    told = [s for s in scores if not (s.failed or s.refused) and s.has_target is not None]
+    known = [s for s in told if s.figures.right is not None]
+    if not known:
+        return None
+    sure = np.array([s.score for s in known])
+    right = np.array([s.figures.right if s.has_target else 0.0 for s in known])
+    which = np.minimum((sure * BINS).astype(int), BINS - 1)
+    bins = [
+        {
+            "answers": int((which == b).sum()),
+            "score": float(sure[which == b].mean()),
+            "right": float(right[which == b].mean()),
+        }
+        for b in range(BINS)
+        if (which == b).any()
+    ]
+    error = sum(b["answers"] * abs(b["score"] - b["right"]) for b in bins) / len(known)
+    return {"answers": len(known), "expected error": float(error), "bins": bins}
 
 
 def _latencies(scores: Sequence[Score]) -> dict[str, dict[str, float]]:

@@ -166,6 +166,17 @@ def test_published_results_add_up() -> None:
             assert row["JF"] == pytest.approx((row["J"] + row["F"]) / 2, abs=0.06)
 
 
+def test_calibration_worked_out_by_hand() -> None:
+    scores = _scores()[:4]
+    told = ((0.75, 1.0, True), (0.75, 0.0, True), (0.2, 0.0, True), (0.9, 1.0, False))
+    for score, (sure, right, has_target) in zip(scores, told, strict=True):
+        score.score, score.figures.right, score.has_target = sure, right, has_target
+        score.status = "OK"
+    # 0.75 told, half right; 0.2 told, none; 0.9 told where nothing is right: wrong.
+    error = (2 * 0.25 + 0.2 + 0.9) / 4
+    assert summarise(scores)["calibration"]["expected error"] == pytest.approx(error)
+
+
 def test_intervals_are_of_videos_not_of_questions() -> None:
     # Two videos that disagree, with many questions each: the interval spans both.
     values = [("a", 1.0)] * 50 + [("b", 0.0)] * 50

@@ -141,6 +141,20 @@ function drawLatency() {
   });
 }
 
+function drawCalibration() {
+  const told = summary.calibration;
+  const svg = $("calibration");
+  if (!told) return;
+  $("calibration-caption").textContent += `; expected calibration error ${number(told["expected error"])}`;
+  axes(svg, UNIT.map((t) => [40 + 310 * t, String(t)]), UNIT.map((t) => [260 - 250 * t, String(t)]));
+  shape(svg, "line", { class: "whisker", x1: 40, y1: 260, x2: 350, y2: 10, "stroke-dasharray": "3 5" });
+  shape(svg, "text", { x: 195, y: 294, "text-anchor": "middle" }, "score");
+  for (const bin of told.bins) {
+    const dot = shape(svg, "rect", { class: "bar", x: 35 + 310 * bin.score, y: 255 - 250 * bin.right, width: 10, height: 10, rx: 5 });
+    shape(dot, "title", {}, `${bin.answers} answers`);
+  }
+}
+
 function timeline(r) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "timeline");
@@ -216,6 +230,7 @@ drawPublished();
 drawScatter();
 drawBins("by-clip", (r) => r.seconds);
 drawBins("by-span", (r) => (r.span ? r.span[1] - r.span[0] : null));
+drawCalibration();
 drawLatency();
 drawFilms("worst");
 drawFilms("best");
