@@ -49,7 +49,8 @@ def _llava_llama_2(question: str) -> list[Part]:
 
 
 def _plain(question: str) -> list[Part]:
-    return [IMAGE, f"{question}\n"]
+    """For models with a small vocabulary, which have seen sentences and nothing else."""
+    return [IMAGE, f"{question.strip().capitalize()}\n"]
 
 
 _TEMPLATES: dict[str, Callable[[str], list[Part]]] = {
