@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from groundmore_ros.errors import SourceError
+
 __all__ = ["Dataset", "Question", "Video", "moving_most", "union"]
 
 
@@ -59,6 +61,7 @@ class Video(ABC):
     stamps: NDArray[np.float64]
     questions: list[Question]
     missing: str = ""
+    _size: tuple[int, int] | None = None
 
     @abstractmethod
     def pictures(self, indices: Sequence[int]) -> Sequence[NDArray[np.uint8] | None]:
@@ -75,6 +78,19 @@ class Video(ABC):
         Raises:
             GroundmoreError: it cannot be read; the message names the file.
         """
+
+    def frame_size(self, index: int) -> tuple[int, int]:
+        """Height and width of the frames, read off the first one that is asked about.
+
+        Raises:
+            SourceError: that one cannot be decoded.
+        """
+        if self._size is None:
+            picture = self.pictures([index])[0]
+            if picture is None:
+                raise SourceError(f"{self.id}: frame {self.names[index]} cannot be decoded")
+            self._size = (picture.shape[0], picture.shape[1])
+        return self._size
 
     def objects(self, index: int) -> NDArray[np.uint8] | None:
         """All objects of a frame (H, W), 0 the background; None where not all are known."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from groundmore_ros.errors import SourceError
 
-__all__ = ["numbered", "read_index_map", "read_json", "read_picture"]
+__all__ = ["numbered", "read_index_map", "read_json", "read_picture", "read_videos"]
 
 # What Pillow raises for damaged files, and for those that would fill the memory.
 PICTURE_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
@@ -34,6 +34,18 @@ def read_json(path: Path, *keys: str) -> Any:
             raise SourceError(f"{path} has no {key!r}; expected {' > '.join(keys)}")
         value = value[key]
     return value
+
+
+def read_videos(path: Path) -> dict[str, Any]:
+    """The records by video of a published data set's JSON file.
+
+    Raises:
+        SourceError: the file cannot be read, or holds none.
+    """
+    videos = read_json(path, "videos")
+    if not isinstance(videos, dict):
+        raise SourceError(f"{path}: `videos` is no object by video")
+    return videos
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros.datasets.base import Question, Video, union
-from groundmore_ros.datasets.files import numbered, read_index_map, read_json, read_picture
+from groundmore_ros.datasets.files import numbered, read_index_map, read_picture, read_videos
 from groundmore_ros.errors import SourceError
 
 __all__ = ["ANNOTATIONS", "GroundMore"]
@@ -53,9 +53,7 @@ class GroundMore:
         """
         file = self.path.is_file()
         self._file = self.path if file else _annotation_file(self.path, self.split)
-        self._videos = read_json(self._file, "videos")
-        if not isinstance(self._videos, dict):
-            raise SourceError(f"{self._file}: `videos` is no object by video")
+        self._videos = read_videos(self._file)
         self._root = _video_root(self._file.parent, self._videos)
         self.name = f"GroundMoRe ({self._file.name})"
         self.ids = sorted(self._videos)
@@ -98,7 +96,6 @@ class GroundMoreVideo(Video):
         self.missing = "" if self._files else f"{images} holds no frames"
         self.names = [file.stem for _, file in self._files]
         self.stamps = np.arange(len(self._files)) / RATE
-        self._size: tuple[int, int] | None = None
         begin = _clip_start(video_id, file)
         self.questions = [
             _question(key, record, begin, len(self._files), f"{file}: {video_id}, question {key}")
@@ -117,14 +114,14 @@ class GroundMoreVideo(Video):
         """
         if not self._masks:
             return None
-        number, picture = self._files[index]
-        if self._size is None:
-            self._size = read_picture(picture).shape[:2]
+        number, _ = self._files[index]
         if number not in self._masks:
-            return np.zeros(self._size, np.uint8)
+            return np.zeros(self.frame_size(index), np.uint8)
         found = read_index_map(self._masks[number])
-        if found.shape != self._size:
-            raise SourceError(f"{self._masks[number]} is {found.shape}; its frame is {self._size}")
+        if found.shape != self.frame_size(index):
+            raise SourceError(
+                f"{self._masks[number]} is {found.shape}; its frame is {self.frame_size(index)}"
+            )
         return found
 
     def truth(self, question: Question, index: int) -> NDArray[np.bool_] | None:

@@ -111,7 +111,6 @@ class AskedVideo(SampledVideo):
         """
         super().__init__(video_id, path, topic, rate)
         self._masks: dict[str, Path] = {}
-        self._size: tuple[int, int] | None = None
 
     def add(self, question: Question, masks: Path | None) -> None:
         """Add a question, with the folder of its masks where there is one."""
@@ -130,23 +129,15 @@ class AskedVideo(SampledVideo):
             SourceError: it has another size than the frames.
         """
         if question.has_target is False:
-            return np.zeros(self._frame_size(index), bool)
+            return np.zeros(self.frame_size(index), bool)
         folder = self._masks.get(question.id)
         file = folder / f"{self.names[index]}.png" if folder else None
         if file is None or not file.is_file():
             return None
         drawn = read_index_map(file) > 0
-        if drawn.shape != self._frame_size(index):
-            raise SourceError(f"{file} is {drawn.shape}; its frame is {self._frame_size(index)}")
+        if drawn.shape != self.frame_size(index):
+            raise SourceError(f"{file} is {drawn.shape}; its frame is {self.frame_size(index)}")
         return drawn
-
-    def _frame_size(self, index: int) -> tuple[int, int]:
-        if self._size is None:
-            picture = self.pictures([index])[0]
-            if picture is None:
-                raise SourceError(f"{self.id}: frame {self.names[index]} cannot be decoded")
-            self._size = (picture.shape[0], picture.shape[1])
-        return self._size
 
 
 def _text(record: dict[str, Any], key: str, where: str) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from groundmore_ros import run_lengths
 from groundmore_ros.datasets.base import Question, Video, union
-from groundmore_ros.datasets.files import read_index_map, read_json, read_picture
+from groundmore_ros.datasets.files import read_index_map, read_json, read_picture, read_videos
 from groundmore_ros.errors import GroundmoreError, SourceError
 
 __all__ = ["Mevis", "ReferYoutubeVos", "expression_file"]
@@ -58,9 +58,7 @@ class _Expressions:
             part = f" for {self.split}" if self.split else ""
             raise SourceError(f"{self.path} has no {EXPRESSIONS}{part}")
         self._file = file
-        self._videos = read_json(file, "videos")
-        if not isinstance(self._videos, dict):
-            raise SourceError(f"{file}: `videos` is no object by video")
+        self._videos = read_videos(file)
         # ``meta_expressions/train/`` describes the frames in ``train/``.
         beside = file.parent
         if not (beside / "JPEGImages").is_dir():
@@ -203,13 +201,10 @@ class _MevisVideo(_JpegVideo):
     def __init__(self, *arguments: Any) -> None:
         *shared, self._masks = arguments
         super().__init__(*shared)
-        self._size: tuple[int, int] | None = None
 
     def truth(self, question: Question, index: int) -> NDArray[np.bool_] | None:
         """The union of the target's objects."""
-        if self._size is None:
-            self._size = self.pictures([index])[0].shape[:2]
-        target = np.zeros(self._size, bool)
+        target = np.zeros(self.frame_size(index), bool)
         for number in question.objects:
             found = self._masks[number][index]
             if found is not None:
@@ -222,6 +217,6 @@ class _MevisVideo(_JpegVideo):
             mask = run_lengths.decode_coco(found)
         except (GroundmoreError, KeyError, TypeError, ValueError) as error:
             raise SourceError(f"{where}: {error!r}") from error
-        if mask.shape != self._size:
-            raise SourceError(f"{where} is {mask.shape}; its frame is {self._size}")
+        if mask.shape != self.frame_size(index):
+            raise SourceError(f"{where} is {mask.shape}; its frame is {self.frame_size(index)}")
         return mask

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import layouts
 import pytest
+import ray
 
 from groundmore_ros.datasets import open_dataset
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.evaluation.answering import Asking
 from groundmore_ros.evaluation.evaluate import evaluate
 from groundmore_ros.evaluation.work import Job, Processes
-
-ray = pytest.importorskip("ray")
 
 
 @pytest.fixture(scope="module", autouse=True)
