@@ -2,13 +2,23 @@
 """``groundmore evaluate``: figures and a report, for a model or for any tool's predictions."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from groundmore_ros.commands.evaluating import frames_of, make_executor
+from groundmore_ros.commands.evaluating import (
+    CORES,
+    DeviceOption,
+    ExecutorOption,
+    FramesOption,
+    RetryOption,
+    SplitOption,
+    TopicOption,
+    WorkersOption,
+    frames_of,
+    make_executor,
+)
 from groundmore_ros.commands.options import prepare_folder
 from groundmore_ros.commands.progress import progress_bar
 from groundmore_ros.commands.ros import keep_to_this_machine, require_ros
@@ -36,18 +46,16 @@ def evaluate(
     model: str = typer.Option(None, help="A folder, a shipped model, or a cached hub id."),
     predictions: Path = typer.Option(None, help="Folder of predictions to score instead."),
     out: Path = typer.Option(None, help="Folder for report.html, figures and predictions."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
-    frames: str = typer.Option("auto", help="Frames scored: a number, all, or the protocol's."),
-    split: str = typer.Option(None, help="Part of the data set, such as valid_u."),
-    topic: str = typer.Option(None, help="A bag's image topic, where it has several."),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes or cluster workers."),
-    executor: str = typer.Option("local", help="local, or ray: a cluster."),
+    device: DeviceOption = "auto",
+    frames: FramesOption = "auto",
+    split: SplitOption = None,
+    topic: TopicOption = None,
+    workers: WorkersOption = CORES,
+    executor: ExecutorOption = "local",
     skip_missing: bool = typer.Option(
         False, "--skip-missing", help="Leave missing videos out; else their questions score 0."
     ),
-    retry_failed: bool = typer.Option(
-        False, "--retry-failed", help="Ask again where the answer FAILED before."
-    ),
+    retry_failed: RetryOption = False,
     given_answer: bool = typer.Option(
         False, "--given-answer", help="Diagnostic: name the answer instead of asking for it."
     ),

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ``predict`` and ``evaluate`` share."""
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from groundmore_ros.errors import GroundmoreError, MissingDependencyError
 
@@ -9,9 +12,34 @@ if TYPE_CHECKING:
     from groundmore_ros.datasets import Dataset
     from groundmore_ros.evaluation.work import Executor
 
-__all__ = ["EXECUTORS", "frames_of", "make_executor"]
+__all__ = [
+    "CORES",
+    "EXECUTORS",
+    "DeviceOption",
+    "ExecutorOption",
+    "FramesOption",
+    "RetryOption",
+    "SplitOption",
+    "TopicOption",
+    "WorkersOption",
+    "frames_of",
+    "make_executor",
+]
 
 EXECUTORS = ("local", "ray")
+CORES = os.cpu_count() or 1
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+FramesOption = Annotated[
+    str, typer.Option(help="Frames of a clip: a number, all, or auto: the protocol's.")
+]
+SplitOption = Annotated[str | None, typer.Option(help="Part of the data set, such as valid_u.")]
+TopicOption = Annotated[str | None, typer.Option(help="A bag's image topic, where it has several.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes or cluster workers.")]
+ExecutorOption = Annotated[str, typer.Option(help="local, or ray: a cluster.")]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Ask again where the answer FAILED before.")
+]
 
 
 def frames_of(text: str, dataset: "Dataset") -> int | None:

@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """``groundmore predict``: a model's masks and spans for all questions of a data set."""
 
-import os
 from pathlib import Path
 
 import typer
 
-from groundmore_ros.commands.evaluating import frames_of, make_executor
+from groundmore_ros.commands.evaluating import (
+    CORES,
+    DeviceOption,
+    ExecutorOption,
+    FramesOption,
+    RetryOption,
+    SplitOption,
+    TopicOption,
+    WorkersOption,
+    frames_of,
+    make_executor,
+)
 from groundmore_ros.commands.options import prepare_folder
 from groundmore_ros.commands.progress import progress_bar
 
@@ -24,15 +34,13 @@ def predict(
     ),
     out: Path = typer.Option(..., help="Folder for the predictions; a run that is there goes on."),
     model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
-    frames: str = typer.Option("auto", help="Frames of a clip: a number, all, or the protocol's."),
-    split: str = typer.Option(None, help="Part of the data set, such as valid_u."),
-    topic: str = typer.Option(None, help="A bag's image topic, where it has several."),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes or cluster workers."),
-    executor: str = typer.Option("local", help="local, or ray: a cluster."),
-    retry_failed: bool = typer.Option(
-        False, "--retry-failed", help="Ask again where the answer FAILED before."
-    ),
+    device: DeviceOption = "auto",
+    frames: FramesOption = "auto",
+    split: SplitOption = None,
+    topic: TopicOption = None,
+    workers: WorkersOption = CORES,
+    executor: ExecutorOption = "local",
+    retry_failed: RetryOption = False,
 ) -> None:
     """Predict. Stop it whenever you like and start it again: it goes on."""
     from groundmore_ros.datasets import open_dataset
