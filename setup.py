@@ -47,14 +47,14 @@ setup(
             "ros-std-msgs",
         ],
         "gpu": ["accelerate>=1.0"],
-        "train": ["tensorboard>=2.16"],
+        # Photographs and icons: what objects of any class look like.
+        "train": ["fontawesomefree>=6", "scikit-image>=0.22", "tensorboard>=2.16"],
         "export": ["onnx>=1.16", "onnxruntime>=1.18"],
-        "sim": ["mujoco>=3.3"],
+        "sim": ["mujoco>=3.3", "opencv-python-headless>=4.8"],
         "ray": ["ray>=2.10"],
         "dev": [
             "hypothesis>=6",
             "mypy>=1.10",
-            "opencv-python-headless>=4.8",  # the other side of `bench metrics`
             "pytest>=8",
             "ruff>=0.8",
             "types-PyYAML",

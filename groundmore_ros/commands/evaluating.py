@@ -33,7 +33,10 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 FramesOption = Annotated[
     str, typer.Option(help="Frames of a clip: a number, all, or auto: the protocol's.")
 ]
-SplitOption = Annotated[str | None, typer.Option(help="Part of the data set, such as valid_u.")]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(help="Part of the data set, such as valid_u; of seeds: known or held-out words."),
+]
 TopicOption = Annotated[str | None, typer.Option(help="A bag's image topic, where it has several.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes or cluster workers.")]
 ExecutorOption = Annotated[str, typer.Option(help="local, or ray: a cluster.")]

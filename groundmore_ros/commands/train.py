@@ -19,6 +19,9 @@ def register(app: typer.Typer) -> None:
 def train(
     recipe: str = typer.Option("nano", help="A recipe's name, or a YAML file."),
     out: Path = typer.Option(..., help="Folder of the run; a run that is there is resumed."),
+    perception: Path = typer.Option(
+        None, help="Folder of another run whose data and trained perception are used."
+    ),
     threads: int = typer.Option(0, min=0, help="Threads; 0: one a core."),
 ) -> None:
     """Train a model. Stop it whenever you like (Ctrl-C) and start it again: it goes on.
@@ -41,7 +44,7 @@ def train(
         signal.signal(number, lambda *_: stopped.append(1))
     with _Bars() as bars:
         progress = Progress(bars.stage, bars.step, lambda: bool(stopped))
-        finished = NanoTraining(settings, out, progress).run()
+        finished = NanoTraining(settings, out, progress, perception).run()
     typer.echo(f"{out / 'model'} is ready" if finished else "stopped; the same command goes on")
 
 

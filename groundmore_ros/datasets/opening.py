@@ -24,7 +24,8 @@ def open_dataset(source: str, split: str | None = None, topic: str | None = None
         source: ``FIRST:END`` (seeds of simulated episodes), a bag or a folder of bags with truth
             topics, a YAML file of questions, or the folder of GroundMoRe (or its JSON file),
             Refer-YouTube-VOS or MeViS.
-        split: part of a published data set, such as ``valid_u``.
+        split: part of a published data set, such as ``valid_u``; of simulated episodes, the
+            wordings: ``known`` or ``held-out``.
         topic: of a bag's images, where it has several.
 
     Raises:
@@ -34,7 +35,7 @@ def open_dataset(source: str, split: str | None = None, topic: str | None = None
     if SEEDS.fullmatch(source) and not path.exists():
         from groundmore_ros.datasets.simulated import Simulated
 
-        return Simulated(seed_range(source))
+        return Simulated(seed_range(source), split)
     if not path.exists():
         raise SourceError(f"{source} does not exist, and is no range of seeds (FIRST:END)")
     if path.suffix in (".yaml", ".yml"):

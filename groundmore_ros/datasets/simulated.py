@@ -8,29 +8,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros.datasets.base import Question, Video, union
+from groundmore_ros.errors import SourceError
 from groundmore_ros.simulation import EXAM_VERSION, Episode, generate
 
 __all__ = ["Simulated", "SimulatedVideo"]
 
+SPLITS = ("known", "held-out")
+
 
 @dataclass
 class Simulated:
-    """Episodes of a range of seeds, with the exam's settings."""
+    """Episodes of a range of seeds, with the exam's settings.
+
+    With a split, every question is put in wordings of that kind: ``known`` (that models may have
+    been trained on) or ``held-out``. Both ask the same questions about the same episodes.
+
+    Raises:
+        SourceError: another split.
+    """
 
     seeds: range
+    split: str | None = None
     name: str = field(init=False)
     ids: Sequence[str] = field(init=False)
     frames: int | None = None
 
     def __post_init__(self) -> None:
         """Name the episodes by their seeds."""
+        if self.split not in (None, *SPLITS):
+            raise SourceError(
+                f"split is {self.split!r}; expected {' or '.join(SPLITS)} for simulated episodes"
+            )
         first, last = self.seeds[0], self.seeds[-1]
-        self.name = f"simulated episodes {first} to {last}, exam {EXAM_VERSION}"
+        wordings = f", {self.split} wordings" if self.split else ""
+        self.name = f"simulated episodes {first} to {last}, exam {EXAM_VERSION}{wordings}"
         self.ids = [str(seed) for seed in self.seeds]
 
     def video(self, video_id: str) -> "SimulatedVideo":
         """Simulate an episode."""
-        return SimulatedVideo(generate(int(video_id)))
+        words = {"rephrased_share": 1.0, "wordings": self.split} if self.split else {}
+        return SimulatedVideo(generate(int(video_id), **words))
 
 
 class SimulatedVideo(Video):

@@ -40,6 +40,8 @@ class MoraConfig(PretrainedConfig):
         temporal_head: whether [LOC] is decoded into one probability a frame.
         temporal_hidden: width of that head.
         object_queries: most objects a frame is searched for; 0 leaves object tokens out.
+        object_tokens: whether the language model is given tokens of the objects; without, they are
+            only pointed at.
         object_dim: width of an object query.
         reasoner_layers: depth of the transformer over objects and frames.
         summary_tokens: tokens each object gives to the language model.
@@ -83,6 +85,7 @@ class MoraConfig(PretrainedConfig):
         temporal_head: bool = True,
         temporal_hidden: int = 256,
         object_queries: int = 0,
+        object_tokens: bool = True,
         object_dim: int = 64,
         reasoner_layers: int = 4,
         summary_tokens: int = 2,
@@ -111,6 +114,7 @@ class MoraConfig(PretrainedConfig):
         self.temporal_head = temporal_head
         self.temporal_hidden = temporal_hidden
         self.object_queries = object_queries
+        self.object_tokens = object_tokens
         self.object_dim = object_dim
         self.reasoner_layers = reasoner_layers
         self.summary_tokens = summary_tokens

@@ -176,8 +176,9 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
                 tracks.valid[None],
                 patches.mean(1)[None],
             )
-            known = reasoning.tokens[0, tracks.valid]  # (K', S, E)
-            tokens = torch.cat([tokens, known.flatten(0, 1)])
+            if self.config.object_tokens:
+                known = reasoning.tokens[0, tracks.valid]  # (K', S, E)
+                tokens = torch.cat([tokens, known.flatten(0, 1)])
         return Clip(tokens[None], moments, tracks, reasoning)
 
     def pooled_tokens(self, patches: Tensor) -> tuple[Tensor, Tensor]:

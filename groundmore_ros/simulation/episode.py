@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from groundmore_ros.simulation import physics, rendering
 from groundmore_ros.simulation.motion import Clarity, Motion, analyse, mobility
 from groundmore_ros.simulation.questions import Question, ask
+from groundmore_ros.simulation.sampling import sample_scene
+from groundmore_ros.simulation.sensor import develop
 from groundmore_ros.simulation.settings import EpisodeSettings
-from groundmore_ros.simulation.world import Scene, sample_scene
+from groundmore_ros.simulation.world import Scene
 
 __all__ = ["Episode", "generate"]
 
@@ -61,7 +63,8 @@ def generate(seed: int, **settings: Any) -> Episode:
     """
     chosen = replace(EpisodeSettings(), **settings)
     rng = np.random.Generator(np.random.PCG64(seed))
-    scene = sample_scene(rng, chosen)
+    more = np.random.Generator(np.random.PCG64([seed, 1]))
+    scene = sample_scene(rng, more, chosen)
     model = physics.build_model(scene, chosen.width, chosen.height)
     trajectory = physics.simulate(model, scene, chosen.duration)
     stamps = np.arange(chosen.frames) / chosen.rate
@@ -73,14 +76,15 @@ def generate(seed: int, **settings: Any) -> Episode:
         stamps=stamps,
         width=chosen.width,
         height=chosen.height,
+        exposure=scene.sensor.exposure,
     )
-    frames = _with_noise(rng, frames, scene.noise)
+    frames = develop(rng, frames, scene.sensor, scene.noise)
     motion = analyse(trajectory, scene, masks)
 
     def without(body: int) -> list[Clarity]:
         return mobility(physics.simulate(model, scene, chosen.duration, without=body), scene)
 
-    questions = ask(rng, scene.bodies, motion, stamps, chosen, without)
+    questions = ask(rng, more, scene, motion, stamps, chosen, without)
     return Episode(
         seed=seed,
         settings=chosen,
@@ -101,10 +105,3 @@ def _active(motion: Motion, stamps: NDArray[np.float64]) -> NDArray[np.bool_]:
         for segment in segments:
             active[:, k] |= (stamps >= segment.start) & (stamps <= segment.end)
     return active & motion.seen
-
-
-def _with_noise(
-    rng: np.random.Generator, frames: NDArray[np.uint8], sigma: float
-) -> NDArray[np.uint8]:
-    noisy = rng.standard_normal(frames.shape, dtype=np.float32) * sigma + frames
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

@@ -7,7 +7,15 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from groundmore_ros.simulation.world import TABLE_HALF, TABLE_HEIGHT, Action, Body, Scene
+from groundmore_ros.simulation.textures import paint
+from groundmore_ros.simulation.world import (
+    ACTORS,
+    TABLE_HALF,
+    TABLE_HEIGHT,
+    Action,
+    Body,
+    Scene,
+)
 
 __all__ = ["SAMPLE_RATE", "Contact", "Trajectory", "build_model", "simulate"]
 
@@ -24,6 +32,7 @@ _GEOM_TYPES = {
     "pillar": mujoco.mjtGeom.mjGEOM_BOX,
     "disc": mujoco.mjtGeom.mjGEOM_CYLINDER,
     "brick": mujoco.mjtGeom.mjGEOM_BOX,
+    "arm": mujoco.mjtGeom.mjGEOM_BOX,
 }
 
 
@@ -87,6 +96,21 @@ def build_model(scene: Scene, width: int = 160, height: int = 120) -> mujoco.MjM
     return spec.compile()
 
 
+def _add_painting(
+    spec: mujoco.MjSpec, name: str, painting: NDArray[np.uint8], repeat: float
+) -> None:
+    texture = spec.add_texture(
+        name=name,
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        width=painting.shape[1],
+        height=painting.shape[0],
+        nchannel=3,
+    )
+    texture.data = painting.tobytes()
+    material = spec.add_material(name=name, texrepeat=[repeat, repeat])
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+
+
 def _add_texture(
     spec: mujoco.MjSpec, name: str, pattern: str, rgb: tuple[float, ...], rgb2: tuple[float, ...]
 ) -> None:
@@ -109,8 +133,27 @@ def _add_texture(
 
 
 def _add_surfaces(spec: mujoco.MjSpec, scene: Scene) -> None:
-    _add_texture(spec, "surface", scene.surface_pattern, *scene.surface_rgb)
+    if scene.texture is None:
+        _add_texture(spec, "surface", scene.surface_pattern, *scene.surface_rgb)
+    else:
+        repeat = 1.0 if scene.table else 6.0
+        _add_painting(spec, "surface", paint(*scene.texture, *scene.surface_rgb), repeat)
     world = spec.worldbody
+    if scene.wall is not None:
+        _add_painting(spec, "wall", paint(*scene.wall, *scene.surface_rgb[::-1]), 3.0)
+        world.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_BOX, size=[3, 0.02, 1.5], pos=[0, 1.4, 0.8], material="wall"
+        )
+    for prop in scene.props:
+        for block in prop.blocks:
+            world.add_geom(
+                type=mujoco.mjtGeom.mjGEOM_BOX,
+                size=list(block.half),
+                pos=list(block.position),
+                quat=_attitude(block.yaw, block.tilt),
+                rgba=[*prop.rgb, 1],
+                friction=[1, 0, 0],
+            )
     if not scene.table:
         world.add_geom(
             type=mujoco.mjtGeom.mjGEOM_PLANE,
@@ -135,11 +178,14 @@ def _add_surfaces(spec: mujoco.MjSpec, scene: Scene) -> None:
     )
 
 
+def _attitude(yaw: float, tilt: float) -> list[float]:
+    """Unit quaternion w, x, y, z of a turn about z and then about the body's own y axis."""
+    cy, sy, ct, st = np.cos(yaw / 2), np.sin(yaw / 2), np.cos(tilt / 2), np.sin(tilt / 2)
+    return [float(cy * ct), float(-sy * st), float(cy * st), float(sy * ct)]
+
+
 def _add_body(spec: mujoco.MjSpec, index: int, body: Body) -> None:
-    half_yaw = body.yaw / 2
-    node = spec.worldbody.add_body(
-        pos=list(body.position), quat=[np.cos(half_yaw), 0, 0, np.sin(half_yaw)]
-    )
+    node = spec.worldbody.add_body(pos=list(body.position), quat=_attitude(body.yaw, body.tilt))
     node.add_freejoint()
     x, y, z = body.half_extents
     size = [x, z, 0] if body.shape in ("cylinder", "disc") else [x, y, z]
@@ -154,13 +200,28 @@ def _add_body(spec: mujoco.MjSpec, index: int, body: Body) -> None:
         priority=1,
         solref=[0.01, 0.7],
     )
-    if body.checkered:
-        shade = tuple(0.72 * c for c in body.rgb)
+    if body.texture >= 0:
+        shade = (0.6 * body.rgb[0], 0.6 * body.rgb[1], 0.6 * body.rgb[2])
+        _add_painting(spec, name, paint("noise", body.texture, body.rgb, shade), 1.0)
+        geom.material = name
+    elif body.checkered:
+        shade = (0.72 * body.rgb[0], 0.72 * body.rgb[1], 0.72 * body.rgb[2])
         _add_texture(spec, name, "checker", body.rgb, shade)
         geom.material = name
     else:
         spec.add_material(name=name, rgba=[*body.rgb, 1], specular=0.3, shininess=body.shininess)
         geom.material = name
+    if body.shape in ACTORS:
+        # The arm itself leans back from its foot and touches nothing.
+        node.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CAPSULE,
+            fromto=[0, 0, z / 2, -0.12, 0, 0.55],
+            size=[0.014, 0, 0],
+            material=name,
+            mass=0.01,
+            contype=0,
+            conaffinity=0,
+        )
 
 
 def simulate(
@@ -182,8 +243,10 @@ def simulate(
         geoms[model.geom(_BODY_GEOM.format(k)).id] = k
     if without is not None:
         data.qpos[7 * without : 7 * without + 3] = (50.0, 50.0, 10.0)
-    held = {a.body for a in scene.actions if a.kind == "drop"} - {without}
+    actors = {k for k, b in enumerate(scene.bodies) if b.shape in ACTORS}
+    held = ({a.body for a in scene.actions if a.kind == "drop"} | actors) - {without}
     actions = sorted((a for a in scene.actions if a.body != without), key=lambda a: a.time)
+    reaches = [a for a in actions if a.kind == "reach"]
     rest = data.qpos.copy()
     for _ in range(round(SETTLE_TIME / TIMESTEP)):
         _hold(data, rest, held)
@@ -196,6 +259,8 @@ def simulate(
         _act(model, data, actions, held, step)
         if held:
             _hold(data, rest, held)
+        for action in reaches:
+            _reach(data, rest, action, step * TIMESTEP)
         mujoco.mj_step(model, data)
         if without is None:
             recorder.touch(step * TIMESTEP, data)
@@ -221,6 +286,16 @@ def _act(
         elif step == start and action.kind in ("push", "throw"):
             data.qvel[row] = action.velocity
             _roll(model, data, action)
+
+
+def _reach(data: mujoco.MjData, rest: NDArray[np.float64], action: Action, time: float) -> None:
+    """Take an actor along its way: nothing stops it, it starts and ends gently."""
+    part = float(np.clip((time - action.time) / action.duration, 0, 1))
+    velocity = np.array(action.velocity)
+    row, speed = 7 * action.body, 6 * action.body
+    way = velocity * action.duration * part * part * (3 - 2 * part)
+    data.qpos[row : row + 3] = rest[row : row + 3] + way
+    data.qvel[speed : speed + 3] = velocity * 6 * part * (1 - part)
 
 
 def _push_over(

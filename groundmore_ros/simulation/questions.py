@@ -15,11 +15,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from groundmore_ros.simulation.motion import Clarity, Motion, Segment
+from groundmore_ros.simulation.rewording import look_name, reword
 from groundmore_ros.simulation.settings import EpisodeSettings
+from groundmore_ros.simulation.unrelated import unrelated
 from groundmore_ros.simulation.wording import REFERRING, TEMPLATES, TYPE_OF
-from groundmore_ros.simulation.world import Body
+from groundmore_ros.simulation.world import Body, Prop, Scene
 
-__all__ = ["MOTION_TYPES", "Question", "QuestionType", "ask", "reword"]
+__all__ = ["MOTION_TYPES", "Question", "QuestionType", "ask"]
 
 QuestionType = Literal["Causal", "Sequential", "Counterfactual", "Descriptive", "Referring"]
 MOTION_TYPES: tuple[QuestionType, ...] = ("Causal", "Sequential", "Counterfactual", "Descriptive")
@@ -29,6 +31,7 @@ FASTER, FARTHER = 1.35, 1.3  # ratios at which one object is clearly faster, or 
 SIDEWAYS = (0.04, 0.10)  # m, at most this is not left/right/closer/away; at least this is
 HEIGHT = (0.03, 0.08)  # m, likewise for drops and rises
 TILT = (np.deg2rad(25), np.deg2rad(60))  # rad, likewise for falling over
+NEAR = 0.05  # m, farther than this from a container's inside is clearly outside
 LEAST_SPAN = 3  # frames
 SEEN_SHARE = 0.6  # of the span's frames in which the target must be seen
 PLACE_NAMED = 0.12  # how often an object that can be is named by its place
@@ -51,6 +54,7 @@ class Question:
         span: closed, s; None only where target is None.
         predicate: what is asked, a key of the wordings.
         named: the objects that the question names, numbered as target.
+        name: the words it names them with.
     """
 
     text: str
@@ -60,6 +64,7 @@ class Question:
     span: tuple[float, float] | None
     predicate: str
     named: tuple[int, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class _Facts:
 
     motion: Motion
     bodies: list[Body]
+    props: list[Prop]
     stamps: NDArray[np.float64]
     without: Callable[[int], list[Clarity]]
 
@@ -97,7 +103,8 @@ class _Facts:
 
 def ask(
     rng: Generator,
-    bodies: list[Body],
+    more: Generator,
+    scene: Scene,
     motion: Motion,
     stamps: NDArray[np.float64],
     settings: EpisodeSettings,
@@ -106,26 +113,49 @@ def ask(
     """Draw the questions of an episode.
 
     Args:
-        rng: decides predicates, names and wordings.
-        bodies: the episode's objects.
+        rng: decides predicates, names and plain wordings.
+        more: decides which questions are put in freer words, and what is asked that is not there.
+        scene: the episode's.
         motion: what they did.
         stamps: (T,) s.
         settings: how many questions, and of which kinds.
         without: simulates again without a body and tells who then moves (without the body itself).
     """
-    facts = _Facts(motion, bodies, stamps, without)
+    facts = _Facts(motion, scene.bodies, scene.props, stamps, without)
+    # Where nothing happens there is nothing else to ask.
+    none_share = settings.no_answer_share if scene.actions else 1.0
     found = [c for rule in _RULES for c in rule(facts)]
     usable = [c for c in found if c.target is None or _span(c, facts) is not None]
     questions: list[Question] = []
     for kind in MOTION_TYPES:
         mine = [c for c in usable if TYPE_OF[c.predicate] == kind]
-        more = MORE_SHARE.get(kind, 1.0)
-        most = 1 + int((rng.random(settings.questions_per_type - 1) < more).sum())
-        for candidate in _choose(rng, mine, facts, most, settings.no_answer_share):
+        further = MORE_SHARE.get(kind, 1.0)
+        most = 1 + int((rng.random(settings.questions_per_type - 1) < further).sum())
+        for candidate in _choose(rng, mine, facts, most, none_share):
             question = _word(rng, candidate, facts)
             if question is not None:
                 questions.append(question)
-    return questions + _referring(rng, facts, settings.referring_questions)
+    questions += _referring(rng, facts, settings.referring_questions)
+    # A generator for each question: other wordings do not change what else is drawn.
+    own = more.spawn(len(questions) + 1)
+    freer = [_rephrased(r, q, settings) for r, q in zip(own, questions, strict=False)]
+    return freer + _unrelated(own[-1], scene.bodies, settings)
+
+
+def _rephrased(rng: Generator, question: Question, settings: EpisodeSettings) -> Question:
+    if rng.random() >= settings.rephrased_share:
+        return question
+    text = reword(rng, question.predicate, question.name, settings.wordings)
+    return replace(question, text=text)
+
+
+def _unrelated(rng: Generator, bodies: list[Body], settings: EpisodeSettings) -> list[Question]:
+    looks = [(b.colour, b.shape) for b in bodies]
+    texts = [
+        unrelated(rng, looks, settings.wordings)
+        for _ in range(rng.integers(settings.unrelated_questions + 1))
+    ]
+    return [Question(t, "Referring", "nothing", None, None, "unrelated") for t in texts]
 
 
 def _choose(
@@ -195,34 +225,7 @@ def _name(rng: Generator, k: int, facts: _Facts, *, plain: bool = False) -> str 
     place = None if plain else _place_name(k, facts)
     if place and rng.random() < PLACE_NAMED:
         return place
-    return _look_name(rng, k, looks)
-
-
-def _look_name(rng: Generator, k: int, looks: list[tuple[str, str]]) -> str:
-    """By colour and shape, or by one of them where that is enough."""
-    colour, shape = looks[k]
-    options: list[tuple[str, float]] = [(f"the {colour} {shape}", 0.6)]
-    if sum(c == colour for c, _ in looks) == 1:
-        options.append((f"the {colour} {rng.choice(['object', 'thing', 'one'])}", 0.25))
-    if sum(s == shape for _, s in looks) == 1:
-        options.append((f"the {shape}", 0.15))
-    weights = np.array([w for _, w in options])
-    return options[int(rng.choice(len(options), p=weights / weights.sum()))][0]
-
-
-def reword(rng: Generator, predicate: str, named: list[int], looks: list[tuple[str, str]]) -> str:
-    """Another wording of a question, for training.
-
-    Args:
-        rng: decides template and name.
-        predicate: as in :class:`Question`.
-        named: likewise, numbered from 1.
-        looks: colour and shape of every object of the episode.
-    """
-    name = _look_name(rng, named[0] - 1, looks) if named else ""
-    templates = REFERRING if predicate == "referring" else TEMPLATES[predicate]
-    text = str(rng.choice(templates)).replace("{a}", name)
-    return text[0].upper() + text[1:]
+    return look_name(rng, k, looks)
 
 
 def _place_name(k: int, facts: _Facts) -> str | None:
@@ -257,6 +260,7 @@ def _word(rng: Generator, candidate: _Candidate, facts: _Facts) -> Question | No
         span=_span(candidate, facts),
         predicate=candidate.predicate,
         named=() if candidate.named is None else (candidate.named + 1,),
+        name=name,
     )
 
 
@@ -280,6 +284,7 @@ def _referring(rng: Generator, facts: _Facts, most: int) -> list[Question]:
             span=span,
             predicate="referring",
             named=(body + 1,),
+            name=name,
         )
         questions.append(question)
     return questions
@@ -357,9 +362,41 @@ def _heights(facts: _Facts) -> Iterator[_Candidate]:
     fell_over = upright & (facts.motion.tilt > TILT[0]) & (facts.motion.drop > HEIGHT[0])
     drops = _judge(facts.motion.drop, HEIGHT)
     drops = [Clarity.UNCLEAR if f else d for f, d in zip(fell_over, drops, strict=True)]
+    for prop in facts.props:
+        if prop.kind == "ramp" and prop.body is not None:  # it comes down, but does it drop?
+            drops[prop.body] = Clarity.UNCLEAR
     yield from _only("drops", drops, facts)
     yield from _only("rises", _judge(facts.motion.rise, HEIGHT), facts)
     yield from _only("topples", _judge(np.where(upright, facts.motion.tilt, 0), TILT), facts)
+
+
+def _places(facts: _Facts) -> Iterator[_Candidate]:
+    """What comes down a ramp, or lands in a container."""
+    for prop in facts.props:
+        if prop.kind == "ramp" and prop.body is not None:
+            k = prop.body
+            if facts.motion.moved[k] is Clarity.NO:
+                yield _Candidate("descends", None)
+            elif facts.motion.segments[k] and facts.motion.drop[k] >= HEIGHT[1]:
+                yield _Candidate("descends", k, facts.motion.segments[k][0])
+        elif prop.kind == "container":
+            landed = [_lands_in(prop, k, facts) for k in range(len(facts.bodies))]
+            yield from _only("lands_in", landed, facts)
+
+
+def _lands_in(container: Prop, k: int, facts: _Facts) -> Clarity:
+    end = np.array(facts.bodies[k].position) + facts.motion.shift[k]
+    off = float(np.abs(end[:2] - container.centre).max()) - container.reach
+    if off >= NEAR or facts.motion.moved[k] is Clarity.NO:
+        return Clarity.NO
+    low = end[2] < 2 * container.blocks[0].position[2] + facts.bodies[k].half_extents[2]
+    return Clarity.YES if off < 0 and low else Clarity.UNCLEAR
+
+
+def _nothing_happens(facts: _Facts) -> Iterator[_Candidate]:
+    if facts.clear and not facts.movers:
+        for predicate in ("first", "last", "stops_last", "fastest", "farthest"):
+            yield _Candidate(predicate, None)
 
 
 def _still(facts: _Facts) -> Iterator[_Candidate]:
@@ -493,6 +530,8 @@ _RULES: tuple[_Rule, ...] = (
     _extremes,
     _directions,
     _heights,
+    _places,
+    _nothing_happens,
     _still,
     _passages,
     _order,

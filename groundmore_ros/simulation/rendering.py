@@ -83,6 +83,7 @@ def render(
     stamps: NDArray[np.float64],
     width: int,
     height: int,
+    exposure: float = 0.0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw each stamp's frame and which body is seen where.
 
@@ -94,6 +95,7 @@ def render(
         stamps: (T,) s.
         width: pixels.
         height: pixels.
+        exposure: s, that each picture gathers light for, around its stamp.
 
     Returns:
         frames (T, H, W, 3) RGB and object masks (T, H, W), 0 for background and k + 1 for body k.
@@ -102,64 +104,93 @@ def render(
     drawing = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
     drawing.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
     mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, drawing)
-    try:
-        return _draw(model, drawing, trajectory, camera, shadows, stamps, width, height)
-    finally:
-        drawing.free()
-
-
-def _draw(
-    model: mujoco.MjModel,
-    drawing: mujoco.MjrContext,
-    trajectory: Trajectory,
-    camera: Camera,
-    shadows: bool,
-    stamps: NDArray[np.float64],
-    width: int,
-    height: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    data = mujoco.MjData(model)
-    scene = mujoco.MjvScene(model, maxgeom=200)
-    option, view = mujoco.MjvOption(), mujoco.MjvCamera()
-    option.flags[mujoco.mjtVisFlag.mjVIS_LIGHT] = 0
-    area = mujoco.MjrRect(0, 0, width, height)
+    painter = _Painter(model, drawing, camera, shadows, width, height)
     frames = np.empty((len(stamps), height, width, 3), np.uint8)
     masks = np.empty((len(stamps), height, width), np.uint8)
-    pixels = np.empty((height, width, 3), np.uint8)
-    nearest = np.abs(trajectory.times[None] - stamps[:, None]).argmin(axis=1)
-    for t, sample in enumerate(nearest):
-        poses = np.concatenate([trajectory.positions[sample], trajectory.rotations[sample]], axis=1)
-        data.qpos[:] = poses.reshape(-1)
-        mujoco.mj_kinematics(model, data)
-        mujoco.mj_camlight(model, data)
-        _aim(view, camera, t / max(1, len(stamps) - 1))
-        mujoco.mjv_updateScene(
-            model, data, option, None, view, mujoco.mjtCatBit.mjCAT_ALL.value, scene
-        )
-        scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
-        scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
-        mujoco.mjr_render(area, scene, drawing)
-        mujoco.mjr_readPixels(pixels, None, area, drawing)
-        frames[t] = pixels[::-1]  # OpenGL's rows start at the bottom
-        for flag in _SEGMENT_FLAGS:
-            scene.flags[flag] = 1
-        mujoco.mjr_render(area, scene, drawing)
-        mujoco.mjr_readPixels(pixels, None, area, drawing)
-        for flag in _SEGMENT_FLAGS:
-            scene.flags[flag] = 0
-        masks[t] = _bodies_of(pixels[::-1], scene, model)
+    offsets = (-exposure / 2, exposure / 2, 0.0) if exposure else (0.0,)
+    try:
+        for t, stamp in enumerate(stamps):
+            pictures = []
+            for offset in offsets:  # the stamp itself last: its bodies are looked up
+                painter.pose(trajectory, stamp + offset, stamps, t)
+                pictures.append(painter.picture())
+            frames[t] = np.mean(pictures, axis=0) if exposure else pictures[0]
+            masks[t] = painter.bodies()
+    finally:
+        drawing.free()
     return frames, masks
 
 
-def _aim(view: mujoco.MjvCamera, camera: Camera, part: float) -> None:
+class _Painter:
+    """A scene ready to be drawn, and its renderer's context."""
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        drawing: mujoco.MjrContext,
+        camera: Camera,
+        shadows: bool,
+        width: int,
+        height: int,
+    ) -> None:
+        self.model, self.drawing, self.camera, self.shadows = model, drawing, camera, shadows
+        self.data = mujoco.MjData(model)
+        self.scene = mujoco.MjvScene(model, maxgeom=200)
+        self.option, self.view = mujoco.MjvOption(), mujoco.MjvCamera()
+        self.option.flags[mujoco.mjtVisFlag.mjVIS_LIGHT] = 0
+        self.area = mujoco.MjrRect(0, 0, width, height)
+        self.pixels = np.empty((height, width, 3), np.uint8)
+
+    def pose(
+        self, trajectory: Trajectory, time: float, stamps: NDArray[np.float64], frame: int
+    ) -> None:
+        """Put bodies and camera where they are at a time."""
+        sample = int(np.abs(trajectory.times - time).argmin())
+        poses = np.concatenate([trajectory.positions[sample], trajectory.rotations[sample]], axis=1)
+        self.data.qpos[:] = poses.reshape(-1)
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)
+        step = (time - stamps[frame]) * (len(stamps) - 1) / max(stamps[-1] - stamps[0], 1e-9)
+        _aim(self.view, self.camera, (frame + step) / max(1, len(stamps) - 1), frame)
+        mujoco.mjv_updateScene(
+            self.model,
+            self.data,
+            self.option,
+            None,
+            self.view,
+            mujoco.mjtCatBit.mjCAT_ALL.value,
+            self.scene,
+        )
+        self.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self.shadows
+        self.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+
+    def picture(self) -> NDArray[np.uint8]:
+        """The scene as it is posed (H, W, 3) RGB."""
+        mujoco.mjr_render(self.area, self.scene, self.drawing)
+        mujoco.mjr_readPixels(self.pixels, None, self.area, self.drawing)
+        return self.pixels[::-1].copy()  # OpenGL's rows start at the bottom
+
+    def bodies(self) -> NDArray[np.uint8]:
+        """Which body is seen where (H, W)."""
+        for flag in _SEGMENT_FLAGS:
+            self.scene.flags[flag] = 1
+        coloured = self.picture()
+        for flag in _SEGMENT_FLAGS:
+            self.scene.flags[flag] = 0
+        return _bodies_of(coloured, self.scene, self.model)
+
+
+def _aim(view: mujoco.MjvCamera, camera: Camera, part: float, frame: int) -> None:
+    azimuth, elevation = camera.shake[frame] if camera.shake else (0.0, 0.0)
+    part = min(max(part, 0.0), 1.0)
     smooth = part * part * (3 - 2 * part)
     view.type = mujoco.mjtCamera.mjCAMERA_FREE
 
     def between(ends: tuple[Any, Any]) -> Any:
         return np.asarray(ends[0]) * (1 - smooth) + np.asarray(ends[1]) * smooth
 
-    view.azimuth = float(between(camera.azimuth))
-    view.elevation = float(between(camera.elevation))
+    view.azimuth = float(between(camera.azimuth)) + azimuth
+    view.elevation = float(between(camera.elevation)) + elevation
     view.distance = float(between(camera.distance))
     view.lookat[:] = between(camera.target)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of the simulated episodes, and the seed ranges that keep training and tests apart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from groundmore_ros.errors import GroundmoreError
 
@@ -14,6 +14,8 @@ EXAM_VERSION = 1
 TRAIN_SEEDS = range(1_000_000)
 VALIDATION_SEEDS = range(1_000_000, 1_010_000)
 TEST_SEEDS = range(2_000_000, 2**63)
+
+WORDINGS = ("known", "held-out", "all")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,16 @@ class EpisodeSettings:
         no_answer_share: wanted share of motion questions with no right answer.
         questions_per_type: most questions of each of the four types in an episode.
         referring_questions: most "the red ball" questions in an episode.
+        prop_share: probability of a ramp, a shelf, a container or a screen.
+        actor_share: probability of an arm that pushes something, where the scene has room.
+        still_share: probability that nothing at all happens.
+        textured_share: probability of patterned surfaces, a wall and clutter behind the scene.
+        shake_share: probability that a hand holds the camera.
+        degraded_share: probability of a camera with faults: colour casts, blur, compression.
+        rephrased_share: share of the questions that are put in freer words.
+        wordings: which of those: ``known`` (those that models are trained on), ``held-out`` or
+            ``all``.
+        unrelated_questions: most questions about what is not there.
     """
 
     frames: int = 16
@@ -50,6 +62,15 @@ class EpisodeSettings:
     no_answer_share: float = 0.06
     questions_per_type: int = 2
     referring_questions: int = 2
+    prop_share: float = 0.0
+    actor_share: float = 0.0
+    still_share: float = 0.0
+    textured_share: float = 0.0
+    shake_share: float = 0.0
+    degraded_share: float = 0.0
+    rephrased_share: float = 0.0
+    wordings: str = "all"
+    unrelated_questions: int = 0
 
     def __post_init__(self) -> None:
         """Reject what the simulation cannot do.
@@ -64,8 +85,14 @@ class EpisodeSettings:
         _check("min_objects", self.min_objects, 2, self.max_objects)
         _check("max_objects", self.max_objects, self.min_objects, 8)
         _check("questions_per_type", self.questions_per_type, 1, 16)
-        for name in ("table", "moving_camera", "shadow", "shared_colour", "no_answer"):
-            _check(f"{name}_share", getattr(self, f"{name}_share"), 0.0, 1.0)
+        _check("unrelated_questions", self.unrelated_questions, 0, 16)
+        for field in fields(self):
+            if field.name.endswith("_share"):
+                _check(field.name, getattr(self, field.name), 0.0, 1.0)
+        if self.wordings not in WORDINGS:
+            raise GroundmoreError(
+                f"wordings is {self.wordings!r}; expected one of {', '.join(WORDINGS)}"
+            )
 
     @property
     def duration(self) -> float:

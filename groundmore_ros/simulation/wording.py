@@ -74,6 +74,20 @@ DESCRIPTIVE: dict[str, tuple[str, ...]] = {
         "Which thing leaves the ground?",
         "What jumps upward?",
     ),
+    "descends": (
+        "Which object comes down the ramp?",
+        "What slides or rolls down the slope?",
+        "Which thing runs down the incline?",
+        "What goes downhill?",
+        "Which one leaves the top of the ramp?",
+    ),
+    "lands_in": (
+        "Which object lands in the container?",
+        "What drops into the open box?",
+        "Which thing ends up inside the tray?",
+        "What falls into the bin?",
+        "Which one is caught by the container?",
+    ),
     "still": (
         "Which object never moves?",
         "What stays where it is the whole time?",

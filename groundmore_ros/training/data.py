@@ -13,11 +13,12 @@ from torch import Tensor
 
 from groundmore_ros.errors import SourceError
 from groundmore_ros.simulation.shards import read_notes
-from groundmore_ros.simulation.world import COLOURS, SHAPES
+from groundmore_ros.simulation.world import ACTORS, COLOURS, SHAPES
 
-__all__ = ["COLOUR_NAMES", "SHAPE_NAMES", "FrameSample", "frame_samples", "shard_files"]
+__all__ = ["COLOUR_NAMES", "SHAPE_NAMES", "UNNAMED", "FrameSample", "frame_samples", "shard_files"]
 
-COLOUR_NAMES, SHAPE_NAMES = list(COLOURS), list(SHAPES)
+COLOUR_NAMES, SHAPE_NAMES = list(COLOURS), [*SHAPES, *ACTORS]
+UNNAMED = -1
 
 
 class FrameSample(NamedTuple):
@@ -26,7 +27,8 @@ class FrameSample(NamedTuple):
     Attributes:
         frames: (F, H, W, 3) uint8.
         masks: (F, H, W) uint8, object k is k.
-        looks: (K, 2) int64, colour and shape of each object, for auxiliary losses.
+        looks: (K, 2) int64, colour and shape of each object, UNNAMED where it has none; for
+            auxiliary losses.
     """
 
     frames: NDArray[np.uint8]

@@ -17,11 +17,14 @@ from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.tokenization import MoraTokenizer
+from groundmore_ros.simulation.rewording import reword
 from groundmore_ros.simulation.settings import TEST_SEEDS
 from groundmore_ros.simulation.shards import write_shards
-from groundmore_ros.simulation.wording import REFERRING, TEMPLATES
-from groundmore_ros.simulation.world import COLOURS, SHAPES
+from groundmore_ros.simulation.unrelated import unrelated
+from groundmore_ros.simulation.wording import TEMPLATES
+from groundmore_ros.simulation.world import ACTORS, COLOURS, SHAPES
 from groundmore_ros.training.cache import CachedEpisode, cache_shards, load_cache
+from groundmore_ros.training.collage import collage
 from groundmore_ros.training.data import frame_samples, shard_files
 from groundmore_ros.training.perception import Drawing, Perception, PerceptionBatch, collate
 from groundmore_ros.training.reasoning import Reasoner, ReasoningBatch, collate_reasoning
@@ -31,6 +34,7 @@ __all__ = ["NanoTraining", "load_recipe"]
 
 POOL = 20  # shards held in memory while perception trains
 STEPS_A_POOL = 200
+TEXTS_A_PREDICATE = 60
 
 
 def load_recipe(name: str) -> dict[str, Any]:
@@ -47,6 +51,8 @@ def load_recipe(name: str) -> dict[str, Any]:
         if not path.is_file():
             raise GroundmoreError(f"no recipe {name!r}; there are: {', '.join(known)}")
     recipe: dict[str, Any] = yaml.safe_load(path.read_text())
+    if "base" in recipe:
+        recipe = _merged(load_recipe(recipe.pop("base")), recipe)
     for part in ("seeds", "validation"):
         first, last = recipe["data"][part]
         if last > TEST_SEEDS.start:
@@ -54,6 +60,15 @@ def load_recipe(name: str) -> dict[str, Any]:
                 f"{part} is {first} to {last}; seeds from 2,000,000 are for tests"
             )
     return recipe
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with changes, folder by folder of its tree."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if both else value
+    return merged
 
 
 @dataclass
@@ -68,13 +83,40 @@ class Progress:
 class NanoTraining:
     """All stages of a run in one folder; what is there already is not done again."""
 
-    def __init__(self, recipe: dict[str, Any], out: Path, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        recipe: dict[str, Any],
+        out: Path,
+        progress: Progress | None = None,
+        perception: Path | None = None,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            recipe: from :func:`load_recipe`.
+            out: folder of the run.
+            progress: who is told.
+            perception: folder of another run whose data and trained perception are used.
+
+        Raises:
+            GroundmoreError: that run has not got as far.
+        """
         self.recipe = recipe
         self.out = out
         self.progress = progress or Progress()
         self.data = out / "data"
         self.model_folder = out / "model"
         self.model_folder.mkdir(parents=True, exist_ok=True)
+        if perception is not None:
+            self._adopt(perception)
+
+    def _adopt(self, run: Path) -> None:
+        for name in ("data", "cache", "perception.pt", "drawing.pt"):
+            source, link = (run / name).resolve(), self.out / name
+            if not source.exists():
+                raise GroundmoreError(f"{run} holds no {name}; its perception is not trained yet")
+            if not link.exists():
+                link.symlink_to(source)
 
     def run(self) -> bool:
         """Go through the stages; false where the run was asked to stop."""
@@ -138,12 +180,12 @@ class NanoTraining:
         self, stage: str, name: str, module: torch.nn.Module, model: MoraForCausalLM
     ) -> bool:
         settings = dict(self.recipe[name])
-        drawn, frames = settings.pop("drawn"), settings.pop("frames")
+        drawn, frames, collages = (settings.pop(k) for k in ("drawn", "frames", "collage_share"))
         schedule = Schedule(**settings)
         model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress.stage(stage, schedule.steps)
         batches = _PooledFrames(
-            self._shards("seeds"), schedule.batch, frames, model.config.image_size
+            self._shards("seeds"), schedule.batch, frames, model.config.image_size, collages
         )
         return fit(
             module,
@@ -182,7 +224,7 @@ class NanoTraining:
             rng = np.random.default_rng([1, step])
             chosen = [train[i] for i in rng.integers(len(train), size=schedule.batch)]
             batch = collate_reasoning(
-                chosen, tokenizer, templates, rng, most=questions, fresh_words=True
+                chosen, tokenizer, templates, rng, most=questions, augmented=True
             )
             return (batch,)
 
@@ -217,10 +259,16 @@ class NanoTraining:
 
 
 class _PooledFrames:
-    """Batches of frames by step: a pool of shards is drawn anew every so many steps."""
+    """Batches of frames by step: a pool of shards is drawn anew every so many steps.
 
-    def __init__(self, shards: list[Path], batch: int, frames: int, side: int) -> None:
+    A share of them are collages; never all, as the losses of names need some with names.
+    """
+
+    def __init__(
+        self, shards: list[Path], batch: int, frames: int, side: int, collages: float
+    ) -> None:
         self.shards, self.batch, self.frames, self.side = shards, batch, frames, side
+        self.collages = collages
         self.pool = -1
         self.samples: Iterator[Any] = iter(())
 
@@ -232,6 +280,9 @@ class _PooledFrames:
             order = rng.permutation(len(self.shards))[:POOL]
             self.samples = frame_samples([self.shards[i] for i in order], rng, self.frames)
         samples = list(itertools.islice(self.samples, self.batch))
+        rng = np.random.default_rng([3, step])
+        for i in np.flatnonzero(rng.random(self.batch - 1) < self.collages):
+            samples[i] = collage(rng, self.frames, samples[i].masks.shape[1:])
         batch = collate(samples, self.side, np.random.default_rng([2, step]))
         pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
         return batch._replace(pixels=pixels)
@@ -250,36 +301,56 @@ def validate(
     """
     right: dict[str, list[float]] = {}
     overlaps: list[float] = []
+    refused: dict[bool, list[float]] = {False: [], True: []}  # by whether there is a target
+    nothing = tokenizer.encode_answer(templates[2])[0]
     rng = np.random.default_rng(0)
     for start in range(0, len(episodes), 16):
         batch = collate_reasoning(
-            episodes[start : start + 16], tokenizer, templates, rng, most=99, fresh_words=False
+            episodes[start : start + 16], tokenizer, templates, rng, most=99, augmented=False
         )
         hidden, moments, reasoning = module.run(batch)
         asked = batch.asked
+        words = module.model.lm_head(hidden[asked.episode, asked.first]).argmax(-1)
+        for word, seg in zip(words.tolist(), asked.seg.tolist(), strict=True):
+            refused[seg >= 0].append(float(word == nothing))
         for i in (asked.track >= 0).nonzero()[:, 0].tolist():
             b, track = int(asked.episode[i]), int(asked.track[i])
             seg = module.model.seg_embedding(hidden[b, module.seg_positions(asked)[i]])
             pointed = module.model.point(seg, reasoning.keys[b], batch.valid[b])
             hit = float(int(pointed.argmax()) == track)
             right.setdefault(asked.types[i], []).append(hit)
+            if not module.model.config.temporal_head:
+                continue
             frames = moments[b] + reasoning.moments[b, track]
             logits = module.model.temporal_head(hidden[b, asked.loc[i]][None], frames[None])[0]
             inside, truth = logits > 0, asked.inside[i] > 0
             overlaps.append(float((inside & truth).sum() / (inside | truth).sum().clamp(min=1)))
     figures = {f"right/{k}": float(np.mean(v)) for k, v in right.items()}
     motion = [v for k, vs in right.items() if k != "Referring" for v in vs]
-    for name, values in (("right/motion", motion), ("overlap", overlaps)):
+    for name, values in (
+        ("right/motion", motion),
+        ("overlap", overlaps),
+        ("nothing/said", refused[False]),
+        ("nothing/wrongly", refused[True]),
+    ):
         if values:  # tiny data may hold no such question
             figures[name] = float(np.mean(values))
     return figures
 
 
 def _all_texts() -> list[str]:
-    names = [f"the {c} {s}" for c in COLOURS for s in (*SHAPES, "object", "thing", "one")]
-    names += [f"the {s}" for s in SHAPES]
+    """Sentences like those of training, and every answer; nothing that is held out."""
+    rng = np.random.default_rng(0)
+    shapes = (*SHAPES, *ACTORS)
+    looks = [(c, s) for c in COLOURS for s in shapes]
+    names = [f"the {c} {s}" for c in COLOURS for s in (*shapes, "object", "thing", "one")]
+    names += [f"the {s}" for s in shapes]
     names += [f"the object that is {side} at the start" for side in ("leftmost", "rightmost")]
-    templates = [t for group in TEMPLATES.values() for t in group] + list(REFERRING)
-    texts = [t.replace("{a}", names[i % len(names)]) for i, t in enumerate(templates * 4)]
+    texts = [
+        reword(rng, predicate, names[int(rng.integers(len(names)))])
+        for predicate in (*TEMPLATES, "referring")
+        for _ in range(TEXTS_A_PREDICATE)
+    ]
+    texts += [unrelated(rng, looks[: len(SHAPES)]) for _ in range(TEXTS_A_PREDICATE)]
     answers = [f"The {n.removeprefix('the ')}." for n in names] + ["Nothing."]
     return texts + names + [n[0].upper() + n[1:] for n in names] + answers * 3

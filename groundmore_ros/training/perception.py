@@ -17,7 +17,7 @@ from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.objects import ObjectQueries, columns_at
 from groundmore_ros.mora.processing import SAM_MEAN, SAM_STD
 from groundmore_ros.mora.segmentation import Segmenter
-from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES, FrameSample
+from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES, UNNAMED, FrameSample
 from groundmore_ros.training.trainer import StepResult
 
 __all__ = ["Drawing", "Perception", "PerceptionBatch", "collate"]
@@ -116,17 +116,19 @@ class Perception(nn.Module):
         cell = _cells(batch, side)
         picked = _at_cells(queries, batch.frame, cell)
         boxes = self.queries.boxes_at(geometry[batch.frame], cell[:, None], side)[:, 0]
+        has_name = batch.looks[:, 0] != UNNAMED
+        named, looks = picked[has_name], batch.looks[has_name]
         losses = {
             "objectness": _focal(logits, target),
             "box": functional.l1_loss(boxes, batch.box) * 40,
-            "colour": functional.cross_entropy(self.colour(picked), batch.looks[:, 0]) * 0.3,
-            "shape": functional.cross_entropy(self.shape(picked), batch.looks[:, 1]) * 0.5,
+            "colour": functional.cross_entropy(self.colour(named), looks[:, 0]) * 0.3,
+            "shape": functional.cross_entropy(self.shape(named), looks[:, 1]) * 0.5,
             "identity": self._identity(picked, batch) * 0.3,
         }
         drawing, overlap = self.draw(embedding, picked, boxes.detach(), batch, drawn)
         losses |= drawing
         right = [
-            (head(picked).argmax(1) == batch.looks[:, i]).float().mean()
+            (head(named).argmax(1) == looks[:, i]).float().mean()
             for i, head in enumerate((self.colour, self.shape))
         ]
         return StepResult(

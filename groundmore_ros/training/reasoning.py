@@ -18,7 +18,7 @@ from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.objects import Reasoning, track_features
 from groundmore_ros.mora.processing import CLIP_MEAN, CLIP_STD
 from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
-from groundmore_ros.simulation.questions import reword
+from groundmore_ros.training.augmentation import varied
 from groundmore_ros.training.cache import CachedEpisode
 from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES
 from groundmore_ros.training.trainer import StepResult
@@ -82,7 +82,7 @@ def collate_reasoning(
     rng: np.random.Generator,
     *,
     most: int,
-    fresh_words: bool,
+    augmented: bool,
 ) -> ReasoningBatch:
     """Pack a batch.
 
@@ -92,17 +92,17 @@ def collate_reasoning(
         templates: conversation, answer and nothing-answer, from the configuration.
         rng: chooses questions, wordings and the order of tracks.
         most: questions an episode, at most.
-        fresh_words: whether to word questions anew, for training.
+        augmented: for training: questions in other words, questions about what is not there, and
+            episodes seen in a mirror.
     """
+    if augmented:
+        episodes = [varied(e, rng) for e in episodes]
     rows, asked = [], _AskedLists()
     for b, episode in enumerate(episodes):
         questions = episode.note["questions"]
-        chosen = rng.permutation(len(questions))[:most]
         row = _Row()
-        for i in chosen:
-            _add_question(
-                row, asked, b, episode, questions[i], tokenizer, templates, rng, fresh_words
-            )
+        for i in rng.permutation(len(questions))[:most]:
+            _add_question(row, asked, b, episode, questions[i], tokenizer, templates)
         rows.append(row)
     length = max(1, *(len(r.ids) for r in rows))
     stacked = {
@@ -156,15 +156,9 @@ def _add_question(
     question: dict[str, Any],
     tokenizer: MoraTokenizer,
     templates: tuple[str, str, str],
-    rng: np.random.Generator,
-    fresh_words: bool,
 ) -> None:
     conversation, answer_template, nothing = templates
-    text = question["text"]
-    if fresh_words and "at the start" not in text:
-        looks = [(o["colour"], o["shape"]) for o in episode.note["objects"]]
-        text = reword(rng, question["predicate"], question["named"], looks)
-    prompt = tokenizer.encode(build_prompt(conversation, text))[1:]  # <s> is in the prefix
+    prompt = tokenizer.encode(build_prompt(conversation, question["text"]))[1:]  # without <s>
     prompt = [i for i in prompt if i != IMAGE_ID]
     target = question["target"]
     name = question["answer"].removeprefix("the ")
@@ -181,7 +175,10 @@ def _add_question(
     seg, loc = (
         (-1, -1)
         if target is None
-        else tuple(first + answer.index(tokenizer.id_of(t)) for t in ("[SEG]", "[LOC]"))
+        else tuple(
+            first + answer.index(i) if (i := tokenizer.id_of(t)) in answer else -1
+            for t in ("[SEG]", "[LOC]")
+        )
     )
     asked.rows.append((b, first, seg, loc, track))
     asked.inside.append(_inside(episode.stamps, question["span"]))
@@ -249,7 +246,9 @@ class Reasoner(nn.Module):
         moments, prefix, reasoning = self._prefix(batch)
         words = self.model.get_input_embeddings()(batch.ids)
         x = torch.cat([prefix, words], dim=1)
-        mask, positions = _block_mask(batch, prefix.shape[1], self.model.config.summary_tokens)
+        config = self.model.config
+        summaries = config.summary_tokens if config.object_tokens else 0
+        mask, positions = _block_mask(batch, prefix.shape[1], summaries)
         hidden = self.model.language_model(
             inputs_embeds=x, attention_mask=mask, position_ids=positions, use_cache=False
         ).last_hidden_state
@@ -266,7 +265,8 @@ class Reasoner(nn.Module):
             patches.mean(2),
         )
         bos = model.get_input_embeddings()(torch.full((len(tokens), 1), self.bos))
-        return moments, torch.cat([bos, tokens, reasoning.tokens.flatten(1, 2)], dim=1), reasoning
+        objects = [reasoning.tokens.flatten(1, 2)] if model.config.object_tokens else []
+        return moments, torch.cat([bos, tokens, *objects], dim=1), reasoning
 
     def forward(self, batch: ReasoningBatch) -> StepResult:
         """The losses of a batch, and how often its objects were right."""
@@ -288,10 +288,12 @@ class Reasoner(nn.Module):
         if not found.any():  # nothing was tracked: only words can be learned
             return StepResult(losses, {})
         losses["object"] = functional.cross_entropy(pointed, asked.track[found])
-        frames = moments[at] + reasoning.moments[at, asked.track[found]]
-        inside = self.model.temporal_head(hidden[at, asked.loc[found]], frames).float()
-        losses["time"] = functional.binary_cross_entropy_with_logits(inside, asked.inside[found])
-        losses["overlap"] = _soft_overlap(inside, asked.inside[found]) * 0.3
+        if self.model.config.temporal_head:
+            frames = moments[at] + reasoning.moments[at, asked.track[found]]
+            inside = self.model.temporal_head(hidden[at, asked.loc[found]], frames).float()
+            truth = asked.inside[found]
+            losses["time"] = functional.binary_cross_entropy_with_logits(inside, truth)
+            losses["overlap"] = _soft_overlap(inside, truth) * 0.3
         right = pointed.argmax(1) == asked.track[found]
         return StepResult(losses, {"right": right.float().mean()})
 

@@ -134,3 +134,14 @@ def test_a_wrong_question_file_is_named(
 def _open(file: Path) -> None:
     dataset = open_dataset(str(file))
     dataset.video(dataset.ids[0])
+
+
+def test_simulated_episodes_in_other_words_ask_the_same() -> None:
+    known, held_out = (open_dataset("7:9", split) for split in ("known", "held-out"))
+    assert known.name != held_out.name
+    for video_id in known.ids:
+        one, other = (d.video(video_id).questions for d in (known, held_out))
+        assert [q.objects for q in one] == [q.objects for q in other]
+        assert all(a.text != b.text for a, b in zip(one, other, strict=True))
+    with pytest.raises(SourceError, match="expected known or held-out"):
+        open_dataset("7:9", "valid")

@@ -59,7 +59,7 @@ def _batch(reasoner: Reasoner, questions: int, seed: int = 0) -> Any:
         TEMPLATES,
         np.random.default_rng(seed),
         most=questions,
-        fresh_words=False,
+        augmented=False,
     )
 
 

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+
+from groundmore_ros.training.augmentation import mirrored, varied
+from groundmore_ros.training.cache import CachedEpisode
+
+QUESTIONS = [
+    {"text": "What goes left?", "type": "Descriptive", "answer": "the red ball", "target": 1,
+     "span": [0.0, 1.0], "predicate": "left", "named": [], "name": ""},
+    {"text": "What made the object that is rightmost at the start move?", "type": "Causal",
+     "answer": "the red ball", "target": 1, "span": [0.0, 1.0], "predicate": "cause",
+     "named": [2], "name": "the object that is rightmost at the start"},
+]  # fmt: skip
+
+
+def _episode() -> CachedEpisode:
+    rng = np.random.default_rng(0)
+    return CachedEpisode(
+        queries=rng.random((2, 3, 4)).astype(np.float16),
+        boxes=np.array([[[0.25, 0.5, 0.1, 0.2]] * 3, [[0.0] * 4] * 3], np.float16),
+        scores=np.ones((2, 3), np.float16),
+        present=np.ones((2, 3), bool),
+        valid=np.array([True, False]),
+        pictures=rng.integers(0, 255, (3, 4, 6, 3)).astype(np.uint8),
+        track_of=np.array([-1, 0, -1], np.int8),
+        object_of=np.array([1, 0], np.int8),
+        active=np.ones((3, 2), bool),
+        places=np.ones((3, 2, 3), np.float32),
+        causes=np.zeros(2, np.int8),
+        stamps=np.arange(3.0),
+        note={
+            "objects": [{"colour": "red", "shape": "ball"}, {"colour": "blue", "shape": "cube"}],
+            "questions": QUESTIONS,
+        },
+    )
+
+
+def test_a_mirror_turns_what_is_seen_and_what_is_asked() -> None:
+    turned = mirrored(_episode())
+    assert turned.boxes[0, 0, 0] == np.float16(0.75)
+    assert turned.boxes[1, 0, 0] == 0  # where there is no track nothing is turned
+    assert (turned.places[..., 0] == -1).all()
+    assert np.array_equal(turned.pictures[:, :, 0], _episode().pictures[:, :, -1])
+    left, cause = turned.note["questions"]
+    assert left["predicate"] == "right"
+    assert cause["name"] == "the object that is leftmost at the start"
+
+
+def test_a_mirror_in_a_mirror_is_the_episode() -> None:
+    twice, once = mirrored(mirrored(_episode())), _episode()
+    assert np.array_equal(twice.boxes, once.boxes)
+    assert twice.note == once.note
+
+
+def test_varied_questions_keep_their_answers() -> None:
+    seen = set()
+    for seed in range(60):
+        episode = varied(_episode(), np.random.default_rng(seed))
+        asked = episode.note["questions"]
+        assert [q["target"] for q in asked[:2]] == [1, 1]
+        side = "left" if asked[0]["predicate"] == "left" else "right"
+        place = asked[1]["name"].split()[4]
+        assert place == ("rightmost" if side == "left" else "leftmost")
+        assert place in asked[1]["text"].lower()
+        assert all(q["answer"] == "nothing" for q in asked[2:])
+        seen.add((side, len(asked)))
+    assert seen == {("left", 2), ("left", 3), ("right", 2), ("right", 3)}
