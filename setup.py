@@ -33,6 +33,7 @@ setup(
         "rosbags>=0.10.10",
         "safetensors>=0.4",
         "scipy>=1.11",
+        "sentencepiece>=0.2",
         "tokenizers>=0.21",
         "torch>=2.4",
         "transformers>=5,<6",
@@ -46,7 +47,7 @@ setup(
             "ros-sensor-msgs",
             "ros-std-msgs",
         ],
-        "gpu": ["accelerate>=1.0"],
+        "gpu": ["accelerate>=1.0", "bitsandbytes>=0.43"],
         # Photographs and icons: what objects of any class look like.
         "train": ["fontawesomefree>=6", "scikit-image>=0.22", "tensorboard>=2.16"],
         "export": ["onnx>=1.16", "onnxruntime>=1.18"],

@@ -17,7 +17,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from groundmore_ros.mora import Mora, MoraConfig, MoraForCausalLM
-from groundmore_ros.mora.tokenization import MoraTokenizer
+from groundmore_ros.mora.tokenization import BpeTokenizer
 
 # Timings here say more about what else runs on the machine than about the code.
 settings.register_profile("groundmore", deadline=None, derandomize=True)
@@ -86,7 +86,7 @@ def tiny_config(**changes: object) -> MoraConfig:
 def tiny_mora(**changes: object) -> Mora:
     """An untrained model with fixed weights."""
     torch.manual_seed(0)
-    tokenizer = MoraTokenizer.train(WORDS, 320)
+    tokenizer = BpeTokenizer.train(WORDS, 320)
     return Mora(MoraForCausalLM(tiny_config(**changes)), tokenizer, "tiny")
 
 

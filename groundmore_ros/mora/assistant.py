@@ -4,31 +4,27 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers.utils import logging
 
-from groundmore_ros.errors import BadFrameError, BadQuestionError, ModelError
+from groundmore_ros.errors import BadFrameError, GroundmoreError, ModelError
 from groundmore_ros.mora.answer import Answer, AnsweredObject, Status, find_spans, gate
 from groundmore_ros.mora.conversation import build_prompt
-from groundmore_ros.mora.modeling import Clip, FrameFeatures, MoraForCausalLM
+from groundmore_ros.mora.generation import Said, generate, prefill, prompt_embeddings
+from groundmore_ros.mora.loading import LoadOptions, load
+from groundmore_ros.mora.modeling import ABSENT_LOGIT, Clip, FrameFeatures, MoraForCausalLM
 from groundmore_ros.mora.processing import FrameProcessor
 from groundmore_ros.mora.question import check_question
-from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
+from groundmore_ros.mora.tokenization import MoraTokenizer
 from groundmore_ros.mora.zoo import resolve_model
 
 __all__ = ["EncodedFrame", "Mora"]
 
-_DTYPES = {
-    "auto": "auto",
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+REASONINGS = ("generate", "prefill")
 
 
 class Timing(Protocol):
@@ -51,14 +47,6 @@ class EncodedFrame(NamedTuple):
         return self.features.nbytes
 
 
-class _Said(NamedTuple):
-    """What the language model generated: ids (L,), states that predict them (L, E), log-chances."""
-
-    ids: list[int]
-    states: Tensor
-    log_chances: Tensor
-
-
 class Mora:
     """A loaded model that answers questions about clips.
 
@@ -66,11 +54,24 @@ class Mora:
     """
 
     def __init__(
-        self, model: MoraForCausalLM, tokenizer: MoraTokenizer, name: str = "mora"
+        self,
+        model: MoraForCausalLM,
+        tokenizer: MoraTokenizer,
+        name: str = "mora",
+        *,
+        reasoning: str = "generate",
     ) -> None:
+        if reasoning not in REASONINGS:
+            raise ModelError(f"reasoning is {reasoning!r}; expected one of {', '.join(REASONINGS)}")
+        if reasoning == "prefill" and "{" in model.config.answer_template:
+            raise ModelError(
+                f"{name} chooses words of its answer ({model.config.answer_template!r}), so it "
+                "cannot be prefilled; expected reasoning: generate"
+            )
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
+        self.reasoning = reasoning
         self.config = model.config
         self._processor = FrameProcessor(model.config)
         self._seg = tokenizer.id_of(model.config.seg_token)
@@ -81,46 +82,37 @@ class Mora:
         cls,
         name: str | Path,
         *,
-        device: str = "cpu",
-        dtype: str = "auto",
         encoder: str = "torch",
         decoder: str = "torch",
+        reasoning: str = "generate",
+        **options: Any,
     ) -> "Mora":
-        """Load a model that is on this machine.
+        """Load a model that is on this machine, in our layout or in LISA's.
 
         Args:
             name: a folder, the name of a shipped model, or a hub id in the local cache.
-            device: as torch names it, ``cpu`` or ``cuda``; ``auto`` takes a GPU where there is one.
-            dtype: ``auto`` (as saved), ``float32``, ``bfloat16`` or ``float16``.
             encoder: the back end of SAM's image encoder: ``torch``.
             decoder: the back end of SAM's mask decoder: ``torch``.
+            reasoning: ``generate`` (the answer is generated) or ``prefill`` (it is the template,
+                read in one pass).
+            **options: fields of :class:`~groundmore_ros.mora.loading.LoadOptions`: device, dtype,
+                vision_tower, conversation, quantization, strict and others.
 
         Raises:
             ModelError: it is not there, does not fit together, or is asked for what is not built.
+            MissingDependencyError: an option needs a package that is not installed.
         """
-        if dtype not in _DTYPES:
-            raise ModelError(f"dtype is {dtype!r}; expected one of {', '.join(_DTYPES)}")
         for role, backend in (("encoder", encoder), ("decoder", decoder)):
             if backend != "torch":
                 raise ModelError(f"{role} is {backend!r}; expected torch")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         folder = resolve_model(str(name))
         try:
-            tokenizer = MoraTokenizer.load(folder)
-            logging.disable_progress_bar()  # a node's log is no place for one
-            model, loading = MoraForCausalLM.from_pretrained(
-                folder, dtype=_DTYPES[dtype], output_loading_info=True
-            )
-            model.to(device)  # type: ignore[arg-type]
-        except ModelError:
+            model, tokenizer = load(folder, LoadOptions(**options))
+        except GroundmoreError:
             raise
         except Exception as error:  # what damaged files and absent devices raise has no base
             raise ModelError(f"{folder} cannot be loaded: {error}") from error
-        wrong = sorted(loading["missing_keys"]) + sorted(loading["unexpected_keys"])
-        if wrong:
-            raise ModelError(f"{folder}: weights that are missing or unknown: {', '.join(wrong)}")
-        return cls(model, tokenizer, Path(name).name)
+        return cls(model, tokenizer, Path(name).name, reasoning=reasoning)
 
     def encode(self, frame: NDArray[np.uint8]) -> EncodedFrame:
         """Features of a frame (H, W, 3) uint8 RGB; they depend on that frame alone.
@@ -129,10 +121,10 @@ class Mora:
             BadFrameError: another shape or type.
         """
         inputs = self._processor(frame)
-        device, dtype = self.model.device, self.model.dtype
+        device = self.model.device
         with torch.inference_mode():
             features = self.model.encode_frames(
-                inputs.sam[None].to(device, dtype), inputs.clip[None].to(device, dtype)
+                inputs.sam[None].to(device), inputs.clip[None].to(device)
             )
         return EncodedFrame(features[0], frame.shape[0], frame.shape[1])
 
@@ -183,75 +175,54 @@ class Mora:
             timing.decode = time.perf_counter() - reasoned
         return answer
 
+    def _say(self, clip: Clip, question: str) -> list[Said]:
+        """Ask the language model, about the clip or about each frame alone."""
+        parts = build_prompt(self.config.conversation, question + self.config.question_suffix)
+        prompts = prompt_embeddings(self.model, self.tokenizer, parts, clip.tokens)
+        if self.reasoning == "prefill":
+            return prefill(self.model, self.tokenizer, prompts, self.config.answer_template)
+        return generate(self.model, self.tokenizer, prompts)
+
     def _decode(
         self,
         clip: Clip,
         frames: list[FrameFeatures],
-        said: _Said,
+        said: list[Said],
         times: NDArray[np.float64],
         size: tuple[int, int],
     ) -> Answer:
-        spoken = self.tokenizer.decode(said.ids)
-        objects = [
-            self._object(clip, frames, said, at, times, size)
-            for at, token in enumerate(said.ids)
-            if token == self._seg
-        ]
-        if self.config.object_queries and clip.tracks is not None and not clip.tracks.valid.any():
+        if clip.tracks is not None and not clip.tracks.valid.any():
             objects = []
+        elif self.config.pooling == "frame":
+            objects = self._objects_of_frames(clip, frames, said, times, size)
+        else:
+            objects = [
+                self._object(clip, frames, said[0], at, times, size) for at in self._segs(said[0])
+            ]
         objects = [o for o in objects if o.score >= self.config.score_threshold]
         score = max((o.score for o in objects), default=0.0)
         status = Status.OK if objects else Status.NO_OBJECT
-        return Answer(spoken, status, score, times, size, objects)
+        spoken = next((s for s in said if self._segs(s)), said[0])
+        return Answer(self.tokenizer.decode(spoken.ids), status, score, times, size, objects)
 
-    def _say(self, clip: Clip, question: str) -> _Said:
-        """Generate the answer, greedily.
-
-        Raises:
-            BadQuestionError: prompt and answer are more than the model's positions.
-        """
-        parts = build_prompt(self.config.conversation, question + self.config.question_suffix)
-        ids = self.tokenizer.encode(parts)
-        split = ids.index(IMAGE_ID)
-        embed = self.model.get_input_embeddings()
-        device = self.model.device
-        before, after = (
-            embed(torch.tensor([part], device=device, dtype=torch.long))
-            for part in (ids[:split], ids[split + 1 :])
-        )
-        prompt = torch.cat([before, clip.tokens.to(before.dtype), after], dim=1)  # (1, L, E)
-        most = self.config.text_config.max_position_embeddings
-        if prompt.shape[1] + self.config.max_new_tokens > most:
-            raise BadQuestionError(
-                f"clip and question take {prompt.shape[1]} tokens and the answer up to "
-                f"{self.config.max_new_tokens}; the model has {most} positions"
-            )
-        out = self.model.generate(
-            inputs_embeds=prompt,
-            attention_mask=torch.ones(prompt.shape[:2], dtype=torch.long, device=device),
-            max_new_tokens=self.config.max_new_tokens,
-            do_sample=False,
-            eos_token_id=self.tokenizer.eos,
-            pad_token_id=self.tokenizer.eos,
-            return_dict_in_generate=True,
-            output_hidden_states=True,
-            output_logits=True,
-        )
-        generated = out.sequences[0]
-        states = torch.stack([step[0][0, -1] for step in out.hidden_states])
-        logits = torch.stack([step[0] for step in out.logits]).float()
-        chances = logits.log_softmax(-1).gather(1, generated[:, None])[:, 0]
-        return _Said(generated.tolist(), states, chances)
+    def _segs(self, said: Said) -> list[int]:
+        """Where an answer holds [SEG]: read in one pass, only where the model would say it."""
+        return [
+            at
+            for at, (token, likeliest) in enumerate(zip(said.ids, said.likeliest, strict=True))
+            if token == likeliest == self._seg
+        ]
 
     def _object(
         self,
         clip: Clip,
         frames: list[FrameFeatures],
-        said: _Said,
+        said: Said,
         at: int,
         stamps: NDArray[np.float64],
         size: tuple[int, int],
     ) -> AnsweredObject:
+        """The object that one [SEG] of a clip's answer means."""
         read_at = at if self.config.seg_state == "token" else 0
         seg = self.model.seg_embedding(said.states[read_at])
         # The words between do not tell whether there is an object.
@@ -262,13 +233,49 @@ class Mora:
             chosen = int(logits.argmax())
             score *= float(logits.float().softmax(-1)[chosen])
         drawn, _ = self.model.draw(clip, frames, seg, chosen)
-        masks = self._processor.to_frame(drawn, *size).cpu().numpy()
         scores = self._frame_scores(clip, said, at, chosen)
-        active = gate(scores, self.config.gate_threshold)
-        return AnsweredObject(masks, scores, active, find_spans(active, stamps, scores), score)
+        return self._answered(drawn, scores, score, stamps, size)
+
+    def _objects_of_frames(
+        self,
+        clip: Clip,
+        frames: list[FrameFeatures],
+        said: list[Said],
+        stamps: NDArray[np.float64],
+        size: tuple[int, int],
+    ) -> list[AnsweredObject]:
+        """The first object of every frame, the second, and so on; a frame may have fewer."""
+        segs = [self._segs(s) for s in said]
+        objects = []
+        for i in range(max(map(len, segs))):
+            there = [t for t, at in enumerate(segs) if len(at) > i]
+            states = torch.stack([said[t].states[segs[t][i]] for t in there])
+            masks, _ = self.model.draw(
+                clip, [frames[t] for t in there], self.model.seg_embedding(states), None
+            )
+            drawn = masks.new_full((len(frames), *masks.shape[1:]), ABSENT_LOGIT)
+            drawn[torch.tensor(there, device=drawn.device)] = masks
+            chances = [said[t].log_chances[: segs[t][i] + 1].sum().exp() for t in there]
+            score = float(torch.stack(chances).mean())
+            scores = np.ones(len(frames), np.float32)
+            objects.append(self._answered(drawn, scores, score, stamps, size))
+        return objects
+
+    def _answered(
+        self,
+        drawn: Tensor,
+        frame_scores: NDArray[np.float32],
+        score: float,
+        stamps: NDArray[np.float64],
+        size: tuple[int, int],
+    ) -> AnsweredObject:
+        masks = self._processor.to_frame(drawn, *size).cpu().numpy()
+        active = gate(frame_scores, self.config.gate_threshold)
+        spans = find_spans(active, stamps, frame_scores)
+        return AnsweredObject(masks, frame_scores, active, spans, score)
 
     def _frame_scores(
-        self, clip: Clip, said: _Said, at: int, chosen: int | None
+        self, clip: Clip, said: Said, at: int, chosen: int | None
     ) -> NDArray[np.float32]:
         """From the [LOC] that follows a [SEG]; all ones where there is none."""
         if self._loc not in said.ids[at:]:

@@ -10,11 +10,12 @@ from groundmore_ros.errors import ModelError
 __all__ = ["MoraConfig"]
 
 _CHOICES = {
-    "pooling": ("spatiotemporal",),
+    "pooling": ("spatiotemporal", "frame"),
     "image_encoder": ("sam", "conv"),
     "projector": ("linear", "mlp"),
     "seg_state": ("token", "answer"),
     "clip_crop": ("center", "pad"),
+    "position_dtype": ("float32", "bfloat16", "float16"),
     "conversation": ("llava_v1", "llava_llama_2", "plain"),
 }
 
@@ -26,7 +27,8 @@ class MoraConfig(PretrainedConfig):
         text_config: the Llama language model.
         vision_config: the CLIP vision tower.
         sam_config: SAM: image encoder, prompt encoder and mask decoder.
-        pooling: ``spatiotemporal`` (MoRA: T temporal and N spatial tokens, one pass a clip).
+        pooling: ``spatiotemporal`` (MoRA: T temporal and N spatial tokens, one pass a clip) or
+            ``frame`` (LISA: each frame alone, with its N tokens).
         image_encoder: ``sam`` (SAM's ViT) or ``conv`` (a small convolutional encoder).
         conv_widths: channels of the convolutional encoder at strides 2, 4, 8 and 16.
         projector: from CLIP features to the language model: ``linear`` or ``mlp``.
@@ -52,6 +54,8 @@ class MoraConfig(PretrainedConfig):
             of the answer can mislead.
         seg_token, loc_token: the tokens' texts.
         max_new_tokens: longest answer.
+        position_dtype: the precision in which SAM's positional encoding was computed in training,
+            and so must be computed.
     """
 
     model_type = "mora"
@@ -95,6 +99,7 @@ class MoraConfig(PretrainedConfig):
         seg_token: str = "[SEG]",
         loc_token: str = "[LOC]",
         max_new_tokens: int = 64,
+        position_dtype: str = "float32",
         tie_word_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -124,6 +129,7 @@ class MoraConfig(PretrainedConfig):
         self.seg_token = seg_token
         self.loc_token = loc_token
         self.max_new_tokens = max_new_tokens
+        self.position_dtype = position_dtype
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ModelError(

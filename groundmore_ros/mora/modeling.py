@@ -25,7 +25,7 @@ from groundmore_ros.mora.objects import (
 from groundmore_ros.mora.segmentation import Segmenter
 from groundmore_ros.mora.tracking import Tracks, link
 
-__all__ = ["Clip", "FrameFeatures", "MoraForCausalLM", "TemporalHead"]
+__all__ = ["ABSENT_LOGIT", "Clip", "FrameFeatures", "MoraForCausalLM", "TemporalHead"]
 
 ABSENT_LOGIT = -20.0  # mask logit where the object is not there
 BOX_MARGIN = 0.1  # of a box's size, how far beyond its edges a mask may reach
@@ -56,7 +56,7 @@ class Clip(NamedTuple):
     """A clip's frames, compared: what the language model is given and answers are decoded from.
 
     Attributes:
-        tokens: (1, L, E) visual tokens.
+        tokens: (1, L, E) visual tokens; (T, N, E) where each frame stands alone.
         moments: (T, E) temporal tokens.
         tracks: objects through the clip, or None.
         reasoning: what is known of them, or None.
@@ -139,11 +139,11 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         """Features of frames, each of that frame alone.
 
         Args:
-            sam_pixels: (B, 3, S, S).
-            clip_pixels: (B, 3, W, W).
+            sam_pixels: (B, 3, S, S), of any precision.
+            clip_pixels: (B, 3, W, W), likewise.
         """
-        patches = self.patch_features(clip_pixels)
-        embedding = self.segmenter.encode(sam_pixels)
+        patches = self.patch_features(clip_pixels.to(_dtype_of(self.vision_tower)))
+        embedding = self.segmenter.encode(sam_pixels.to(_dtype_of(self.segmenter.image_encoder)))
         found = self.object_queries(embedding) if self.config.object_queries else None
         return [
             FrameFeatures(
@@ -166,7 +166,10 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
     def compare(self, frames: list[FrameFeatures]) -> Clip:
         """Put a clip's frames together: pooled tokens, tracks, object tokens."""
         patches = torch.stack([f.patches for f in frames])  # (T, N, V)
-        moments, tokens = self.pooled_tokens(patches)
+        if self.config.pooling == "frame":
+            tokens = self.projector(patches.to(_dtype_of(self.projector)))
+            return Clip(tokens, tokens.mean(1), None, None)
+        moments, tokens = self.pooled_tokens(patches.to(_dtype_of(self.projector)))
         tracks = reasoning = None
         if self.config.object_queries:
             tracks = link([f.objects for f in frames if f.objects], self.config.object_queries)
@@ -220,7 +223,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
 
     def seg_embedding(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., E) that predict [SEG] to embeddings (..., C)."""
-        embedding: Tensor = self.text_hidden_fcs[0](hidden)
+        embedding: Tensor = self.text_hidden_fcs[0](hidden.to(_dtype_of(self.text_hidden_fcs)))
         return embedding
 
     def point(self, seg: Tensor, keys: Tensor, valid: Tensor) -> Tensor:
@@ -236,12 +239,13 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         Args:
             clip: of these frames.
             frames: T of them.
-            seg: (C,) the [SEG] embedding: the prompt itself, where no object is chosen.
+            seg: (C,) the [SEG] embedding, or one a frame (T, C): the prompt itself, where no object
+                is chosen.
             chosen: the track that is meant, where the model has object tokens.
         """
         embeddings = torch.stack([f.embedding for f in frames])  # (T, C, G, G)
         if chosen is None or clip.tracks is None:
-            return self.segmenter.decode(embeddings, seg.expand(len(frames), 1, -1))
+            return self.segmenter.decode(embeddings, seg.expand(len(frames), -1)[:, None])
         tracks = clip.tracks
         places = self.segmenter.box_code(tracks.boxes[chosen])
         prompts = self.object_queries.prompts(places, tracks.queries[chosen])
@@ -259,6 +263,10 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
             moments = moments + clip.reasoning.moments[0, chosen]
         logits: Tensor = self.temporal_head(loc[None], moments[None])[0]
         return logits
+
+
+def _dtype_of(module: nn.Module) -> torch.dtype:
+    return next(module.parameters()).dtype
 
 
 def _around(boxes: Tensor, side: int) -> Tensor:

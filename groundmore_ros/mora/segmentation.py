@@ -22,6 +22,7 @@ class Segmenter(nn.Module):
         sam = config.sam_config
         # transformers chooses the attention of whole models; these are parts of one.
         sam.mask_decoder_config._attn_implementation = "sdpa"
+        self.position_dtype = getattr(torch, config.position_dtype)
         self.convolutional = config.image_encoder == "conv"
         self.image_encoder: nn.Module = (
             ConvImageEncoder(config.conv_widths, sam.prompt_encoder_config.hidden_size)
@@ -40,9 +41,19 @@ class Segmenter(nn.Module):
         return encoded
 
     def position_code(self, points: Tensor) -> Tensor:
-        """SAM's positional encoding (..., C) of points (..., 2), x and y as shares of the side."""
-        code: Tensor = self.prompt_encoder.shared_embedding(points)
-        return code
+        """SAM's positional encoding (..., C) of points (..., 2), x and y as shares of the side.
+
+        Computed in the precision of training: coarse precisions give a different encoding.
+        """
+        matrix = self.prompt_encoder.shared_embedding.positional_embedding.to(self.position_dtype)
+        turns = 2 * torch.pi * ((2 * points.to(self.position_dtype) - 1) @ matrix)
+        return torch.cat([turns.sin(), turns.cos()], dim=-1).to(self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of prompts and mask decoder; the image encoder may have another."""
+        dtype: torch.dtype = self.mask_decoder.mask_tokens.weight.dtype
+        return dtype
 
     def box_code(self, boxes: Tensor) -> Tensor:
         """Codes (..., 3, C) of boxes (..., 4): the centre, and the corners as SAM embeds them.
@@ -55,11 +66,13 @@ class Segmenter(nn.Module):
         kinds = torch.cat([torch.zeros_like(first.weight), first.weight, second.weight])
         return codes + kinds
 
-    def grid_code(self, side: int, like: Tensor) -> Tensor:
+    def grid_code(self, side: int) -> Tensor:
         """Positional encoding (1, C, G, G) of an embedding's cells."""
-        steps = (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) / side
+        steps = (
+            torch.arange(side, device=self.mask_decoder.mask_tokens.weight.device) + 0.5
+        ) / side
         y, x = torch.meshgrid(steps, steps, indexing="ij")
-        return self.position_code(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None].to(like.dtype)
+        return self.position_code(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None]
 
     def decode(self, embeddings: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
         """Masks that prompts (B, P, C) ask for, P tokens a frame, in embeddings (B, C, G, G).
@@ -68,11 +81,12 @@ class Segmenter(nn.Module):
             mask logits (B, 4 G, 4 G) of the square picture, and predicted IoU (B,).
         """
         batch, _, side, _ = embeddings.shape
+        embeddings = embeddings.to(self.dtype)
         dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
         masks, quality = self.mask_decoder(
             image_embeddings=embeddings,
-            image_positional_embeddings=self.grid_code(side, embeddings).expand(batch, -1, -1, -1),
-            sparse_prompt_embeddings=prompts[:, None].to(embeddings.dtype),
+            image_positional_embeddings=self.grid_code(side).expand(batch, -1, -1, -1),
+            sparse_prompt_embeddings=prompts[:, None].to(self.dtype),
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )

@@ -16,7 +16,7 @@ import yaml
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.modeling import MoraForCausalLM
-from groundmore_ros.mora.tokenization import MoraTokenizer
+from groundmore_ros.mora.tokenization import BpeTokenizer, MoraTokenizer
 from groundmore_ros.simulation.rewording import reword
 from groundmore_ros.simulation.settings import TEST_SEEDS
 from groundmore_ros.simulation.shards import write_shards
@@ -162,7 +162,7 @@ class NanoTraining:
         """The vocabulary, learned from the wordings."""
         path = self.model_folder / "tokenizer.json"
         if not path.exists():
-            tokenizer = MoraTokenizer.train(_all_texts(), self.recipe["vocabulary"])
+            tokenizer = BpeTokenizer.train(_all_texts(), self.recipe["vocabulary"])
             tokenizer.save(self.model_folder)
         return MoraTokenizer.load(self.model_folder)
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from groundmore_ros.errors import ModelError
 from groundmore_ros.mora.conversation import IMAGE, Special, build_prompt
-from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
+from groundmore_ros.mora.tokenization import IMAGE_ID, BpeTokenizer, MoraTokenizer
 
-TOKENIZER = MoraTokenizer.train(["Which object moves first?", "The red ball."] * 4, 320)
+TOKENIZER = BpeTokenizer.train(["Which object moves first?", "The red ball."] * 4, 320)
 SPECIAL = {TOKENIZER.id_of(t) for t in ("<unk>", "<s>", "</s>", "[SEG]", "[LOC]", "<im_start>")}
 
 
