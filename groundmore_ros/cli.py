@@ -13,8 +13,10 @@ from groundmore_ros import __version__
 from groundmore_ros.commands import (
     ask,
     bench,
+    convert,
     demo,
     evaluate,
+    fetch,
     info,
     node,
     play,
@@ -33,7 +35,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Motion questions about camera streams, answered with masks and event spans.",
 )
-for module in (ask, bench, demo, evaluate, info, node, play, predict, simulate, train):
+for module in (
+    ask,
+    bench,
+    convert,
+    demo,
+    evaluate,
+    fetch,
+    info,
+    node,
+    play,
+    predict,
+    simulate,
+    train,
+):
     module.register(app)
 
 

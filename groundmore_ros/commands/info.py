@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``groundmore info``: what a model is made of."""
+"""``groundmore info``: what a model is made of, and what it needs."""
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+from groundmore_ros.errors import ModelError
+
+if TYPE_CHECKING:
+    from groundmore_ros.mora.configuration import MoraConfig
+    from groundmore_ros.mora.loading import LoadOptions
 
 __all__ = ["register"]
 
@@ -15,30 +21,63 @@ def register(app: typer.Typer) -> None:
 
 
 def info(
-    model: str = typer.Argument("mora-nano", help="A folder, a shipped model, or a cached hub id."),
+    model: str = typer.Argument(
+        "mora-nano", help="A folder, a shipped model, a cached hub id, or a published model's name."
+    ),
+    dtype: str = typer.Option("auto", help="auto, float32, bfloat16 or float16."),
+    quantization: str = typer.Option(None, help="4bit or 8bit, of the language model."),
+    vision_tower: str = typer.Option(None, help="The CLIP tower of a model in LISA's layout."),
+    clip_frames: int = typer.Option(16, min=1, help="Frames of a clip."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show a model's parts and their sizes."""
-    from groundmore_ros.mora import Mora
+    """Show a model's parts, their sizes, and the memory that a clip of 1280x720 frames needs.
 
-    mora = Mora.from_pretrained(model)
-    parts = {
-        name: {
-            "parameters": sum(p.numel() for p in part.parameters()),
-            "bytes": sum(p.numel() * p.element_size() for p in part.parameters()),
-        }
-        for name, part in mora.model.named_children()
-    }
+    No weights are read, and published models need not be on this machine.
+    """
+    from groundmore_ros.mora.loading import LoadOptions
+    from groundmore_ros.mora.sizes import measure
+
+    options = LoadOptions(dtype=dtype, quantization=quantization, vision_tower=vision_tower)
+    sizes = measure(_config(model, options), options, clip_frames=clip_frames)
     if as_json:
-        typer.echo(json.dumps({"model": mora.name, "parts": parts}, indent=1))
+        parts = {p.name: {"parameters": p.parameters, "bytes": p.bytes} for p in sizes.parts}
+        needs = {k: v for k, v in sizes._asdict().items() if k != "parts"}
+        needs |= {"weights": sizes.weights, "total": sizes.total}
+        typer.echo(json.dumps({"model": model, "parts": parts, "memory": needs}, indent=1))
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("part", "parameters", "bytes", title=str(Path(model).name))
-    for name, sizes in parts.items():
-        table.add_row(name, f"{sizes['parameters']:,}", f"{sizes['bytes']:,}")
-    total = [sum(sizes[k] for sizes in parts.values()) for k in ("parameters", "bytes")]
+    table = Table("part", "parameters", "bytes", title=model)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for part in sizes.parts:
+        table.add_row(part.name, f"{part.parameters:,}", f"{part.bytes:,}")
     table.add_section()
-    table.add_row("all", *(f"{t:,}" for t in total))
+    table.add_row("weights", f"{sum(p.parameters for p in sizes.parts):,}", f"{sizes.weights:,}")
+    table.add_row(f"features of {clip_frames} frames", "", f"{sizes.clip:,}")
+    table.add_row("keys and values of a question", "", f"{sizes.cache:,}")
+    table.add_row("mask logits of an object", "", f"{sizes.masks:,}")
+    table.add_section()
+    table.add_row("together, at least", "", f"{sizes.total:,}")
     Console().print(table)
+
+
+def _config(model: str, options: "LoadOptions") -> "MoraConfig":
+    """Of a model on this machine, or of a published one.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    from groundmore_ros.mora.loading import describe
+    from groundmore_ros.mora.published import PUBLISHED, published_config
+    from groundmore_ros.mora.zoo import resolve_model
+
+    try:
+        folder = resolve_model(model)
+    except ModelError as error:
+        known = published_config(model)
+        if known is None:
+            raise ModelError(f"{error}; published models: {', '.join(PUBLISHED)}") from error
+        return known
+    return describe(folder, options).config

@@ -23,7 +23,7 @@ from groundmore_ros.errors import ModelError
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.modeling import MoraForCausalLM
 
-__all__ = ["Source", "build_empty", "fill", "read_tensors", "weight_files"]
+__all__ = ["Source", "build_empty", "fill", "read_tensors", "release", "weight_files"]
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLES = ("model.safetensors", "pytorch_model.bin")
@@ -133,7 +133,7 @@ def fill(
                     )
                 else:
                     dtype = dtype_of(name, tensor.dtype)
-                    _assign(model, name, tensor, device, dtype, _is_mapped(path))
+                    _assign(model, name, tensor, device, dtype, path)
                     filled.add(name)
             gc.collect()  # lets go of the file's memory map
     _complain(sorted(wanted.keys() - filled), unknown if strict else [], shapes)
@@ -158,29 +158,28 @@ def _complain(missing: list[str], unknown: list[str], shapes: list[str]) -> None
 
 
 def _assign(
-    model: nn.Module, name: str, stored: Tensor, device: str, dtype: torch.dtype, mapped: bool
+    model: nn.Module, name: str, stored: Tensor, device: str, dtype: torch.dtype, file: Path
 ) -> None:
     """Put a tensor into its place; on the CPU and in its stored precision the file is mapped."""
-    path, _, leaf = name.rpartition(".")
-    owner = model.get_submodule(path)
+    at, _, leaf = name.rpartition(".")
+    owner = model.get_submodule(at)
     value = stored if stored.dtype == dtype and device == "cpu" else stored.to(device, dtype)
-    if value is not stored and mapped:
-        _release(stored)
+    if value is not stored:
+        release(stored, file)
     if leaf in owner._buffers:
         owner._buffers[leaf] = value
     else:
         setattr(owner, leaf, nn.Parameter(value, requires_grad=False))
 
 
-def _release(tensor: Tensor) -> None:
-    """Let go of a mapped file's pages that were copied; they would be read again if needed.
-
-    Only for tensors of mapped files: elsewhere the memory would be lost.
-    """
+def release(tensor: Tensor, file: Path) -> None:
+    """Let go of the pages of a tensor that was copied from a file; they can be read again."""
+    if not _is_mapped(file) or not hasattr(mmap, "MADV_DONTNEED"):
+        return  # memory of its own, which would be lost
     page = mmap.PAGESIZE
     first = -(-tensor.data_ptr() // page) * page
     length = (tensor.data_ptr() + tensor.nbytes) // page * page - first
-    if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
+    if length > 0:
         ctypes.CDLL(None).madvise(
             ctypes.c_void_p(first), ctypes.c_size_t(length), mmap.MADV_DONTNEED
         )

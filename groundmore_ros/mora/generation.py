@@ -14,7 +14,7 @@ from groundmore_ros.mora.conversation import Part
 from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
 
-__all__ = ["Said", "generate", "prefill", "prompt_embeddings"]
+__all__ = ["BATCH", "Said", "generate", "prefill", "prompt_embeddings"]
 
 BATCH = 8  # sequences at a time
 

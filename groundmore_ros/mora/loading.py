@@ -18,7 +18,7 @@ from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.tokenization import MoraTokenizer
 from groundmore_ros.mora.zoo import resolve_model
 
-__all__ = ["DTYPES", "Description", "LoadOptions", "describe", "load"]
+__all__ = ["DTYPES", "Description", "LoadOptions", "describe", "is_quantised", "load"]
 
 DTYPES = {
     "auto": None,
@@ -203,6 +203,11 @@ def load(folder: Path, options: LoadOptions) -> tuple[MoraForCausalLM, MoraToken
         strict=options.strict,
     )
     return model, found.tokenizer
+
+
+def is_quantised(name: str) -> bool:
+    """Whether a weight is of the part that quantisation is for: the language model's layers."""
+    return not name.startswith(_UNQUANTISED) and ".embed_tokens." not in name
 
 
 def _quantised(folder: Path, options: LoadOptions) -> MoraForCausalLM:
