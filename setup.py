@@ -49,7 +49,13 @@ setup(
         ],
         "gpu": ["accelerate>=1.0", "bitsandbytes>=0.43"],
         # Photographs and icons: what objects of any class look like.
-        "train": ["fontawesomefree>=6", "scikit-image>=0.22", "tensorboard>=2.16"],
+        "train": [
+            "accelerate>=1.0",
+            "fontawesomefree>=6",
+            "peft>=0.13",
+            "scikit-image>=0.22",
+            "tensorboard>=2.16",
+        ],
         "export": ["onnx>=1.16", "onnxruntime>=1.18"],
         "sim": ["mujoco>=3.3", "opencv-python-headless>=4.8"],
         "ray": ["ray>=2.10"],

@@ -23,7 +23,15 @@ from groundmore_ros.errors import ModelError
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.modeling import MoraForCausalLM
 
-__all__ = ["Source", "build_empty", "fill", "read_tensors", "release", "weight_files"]
+__all__ = [
+    "Source",
+    "build_empty",
+    "compute_buffers",
+    "fill",
+    "read_tensors",
+    "release",
+    "weight_files",
+]
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLES = ("model.safetensors", "pytorch_model.bin")
@@ -137,7 +145,7 @@ def fill(
                     filled.add(name)
             gc.collect()  # lets go of the file's memory map
     _complain(sorted(wanted.keys() - filled), unknown if strict else [], shapes)
-    _compute_buffers(model, device)
+    compute_buffers(model, device)
     if tied:
         model.tie_weights()
 
@@ -185,7 +193,7 @@ def release(tensor: Tensor, file: Path) -> None:
         )
 
 
-def _compute_buffers(model: MoraForCausalLM, device: str) -> None:
+def compute_buffers(model: MoraForCausalLM, device: str) -> None:
     """What modules compute when they are made, and ``meta`` had no memory for."""
     rotary = LlamaRotaryEmbedding(model.config.text_config)
     model.language_model.rotary_emb = rotary.to(device)

@@ -59,6 +59,10 @@ class MoraTokenizer(ABC):
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids; special tokens are shown, ``</s>`` is not."""
 
+    @abstractmethod
+    def add(self, token: str) -> None:
+        """Add a special token behind the others."""
+
     def id_of(self, token: str) -> int:
         """The id of a special token.
 
@@ -137,6 +141,10 @@ class BpeTokenizer(MoraTokenizer):
         number = self._tokenizer.token_to_id(token)
         return None if number is None else int(number)
 
+    def add(self, token: str) -> None:
+        """Add a special token behind the others."""
+        self._tokenizer.add_special_tokens([token])
+
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text, whatever it looks like."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
@@ -199,6 +207,11 @@ class LlamaTokenizer(MoraTokenizer):
             return self._added[token]
         number = int(self._pieces.piece_to_id(token))
         return None if number == self._pieces.unk_id() and token != "<unk>" else number
+
+    def add(self, token: str) -> None:
+        """Add a special token behind the others."""
+        number = len(self)
+        self._added[token], self._texts[number] = number, token
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text, whatever it looks like."""

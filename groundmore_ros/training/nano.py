@@ -5,20 +5,17 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.tokenization import BpeTokenizer, MoraTokenizer
 from groundmore_ros.simulation.rewording import reword
-from groundmore_ros.simulation.settings import TEST_SEEDS
 from groundmore_ros.simulation.shards import write_shards
 from groundmore_ros.simulation.unrelated import unrelated
 from groundmore_ros.simulation.wording import TEMPLATES
@@ -30,45 +27,11 @@ from groundmore_ros.training.perception import Drawing, Perception, PerceptionBa
 from groundmore_ros.training.reasoning import Reasoner, ReasoningBatch, collate_reasoning
 from groundmore_ros.training.trainer import Schedule, fit
 
-__all__ = ["NanoTraining", "load_recipe"]
+__all__ = ["NanoTraining", "Progress"]
 
 POOL = 20  # shards held in memory while perception trains
 STEPS_A_POOL = 200
 TEXTS_A_PREDICATE = 60
-
-
-def load_recipe(name: str) -> dict[str, Any]:
-    """A recipe by name, or from a YAML file.
-
-    Raises:
-        GroundmoreError: there is no such recipe, or it would train on test seeds.
-    """
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        folder = resources.files("groundmore_ros.training") / "recipes"
-        path = Path(str(folder / f"{name}.yaml"))
-        known = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
-        if not path.is_file():
-            raise GroundmoreError(f"no recipe {name!r}; there are: {', '.join(known)}")
-    recipe: dict[str, Any] = yaml.safe_load(path.read_text())
-    if "base" in recipe:
-        recipe = _merged(load_recipe(recipe.pop("base")), recipe)
-    for part in ("seeds", "validation"):
-        first, last = recipe["data"][part]
-        if last > TEST_SEEDS.start:
-            raise GroundmoreError(
-                f"{part} is {first} to {last}; seeds from 2,000,000 are for tests"
-            )
-    return recipe
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A recipe with changes, folder by folder of its tree."""
-    merged = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if both else value
-    return merged
 
 
 @dataclass

@@ -8,7 +8,8 @@ import yaml
 
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora import Mora, MoraConfig
-from groundmore_ros.training.nano import NanoTraining, load_recipe
+from groundmore_ros.training.nano import NanoTraining
+from groundmore_ros.training.recipe import load_recipe
 
 
 def test_the_shipped_recipe_is_the_shipped_model() -> None:
@@ -20,7 +21,7 @@ def test_the_shipped_recipe_is_the_shipped_model() -> None:
 
 
 def test_unknown_recipes_name_the_known_ones() -> None:
-    with pytest.raises(GroundmoreError, match="there are: nano"):
+    with pytest.raises(GroundmoreError, match="there are: finetune, .*nano"):
         load_recipe("giant")
 
 
