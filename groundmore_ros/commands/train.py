@@ -74,7 +74,12 @@ def _finetune(
 ) -> bool:
     from groundmore_ros.datasets import open_dataset
     from groundmore_ros.training.clips import Mixture
-    from groundmore_ros.training.finetuning import FinetuneSettings, Finetuning, start_from
+    from groundmore_ros.training.finetuning import (
+        FinetuneSettings,
+        Finetuning,
+        describe_run,
+        start_from,
+    )
 
     if model is None or not data:
         raise GroundmoreError("this recipe needs --model to start from and --data to learn from")
@@ -92,6 +97,7 @@ def _finetune(
         return run.run(stop=stop)
     from torch.utils.tensorboard import SummaryWriter
 
+    describe_run(out, model, settings)
     with _Bars() as bars:
         bars.stage("finetune", chosen.steps)
         finished = run.run(bars.step, stop, SummaryWriter(str(out / "logs")))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -121,6 +121,54 @@ def start_from(
     model, tokenizer = load(resolve_model(name), LoadOptions(dtype=dtype))
     torch.manual_seed(0)  # what starts anew starts alike, in every process and after a stop
     return extended(model, tokenizer, changes), tokenizer
+
+
+def describe_run(out: Path, model: str, recipe: dict[str, Any]) -> None:
+    """Note what a run starts from, so that its checkpoints can be merged later."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "run.json").write_text(json.dumps({"model": model, "recipe": recipe}, indent=1) + "\n")
+
+
+def merge_run(run: Path, out: Path) -> int:
+    """Write the model of a run's last checkpoint; gives its step.
+
+    Raises:
+        GroundmoreError: the folder is no fine-tuning, or has no checkpoint yet.
+    """
+    checkpoints = _checkpoints(run)
+    if not (run / "run.json").is_file() or not checkpoints:
+        raise GroundmoreError(f"{run} holds no checkpoint of a fine-tuning")
+    note = json.loads((run / "run.json").read_text())
+    settings = FinetuneSettings.of(note["recipe"].get("training", {}))
+    model, tokenizer = start_from(note["model"], note["recipe"].get("config", {}), "no")
+    adapt(model, settings.lora, list(settings.trained))
+    step = _restore(Grounding(model, tokenizer), checkpoints[-1])
+    _write_model(model, tokenizer, out)
+    return step
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    found = (out / "checkpoints").glob("step-????????")
+    return sorted(p for p in found if (p / "state.json").is_file())
+
+
+def _restore(module: Grounding, checkpoint: Path) -> int:
+    """Put a checkpoint's trained weights into their places; gives its step."""
+    wanted = dict(module.named_parameters())
+    with torch.no_grad():
+        for name, value in load_file(checkpoint / "trained.safetensors").items():
+            wanted[name].copy_(value)
+    return _step_of(checkpoint)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(json.loads((checkpoint / "state.json").read_text())["step"])
+
+
+def _write_model(model: MoraForCausalLM, tokenizer: MoraTokenizer, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    merged(model).save_pretrained(folder)
+    tokenizer.save(folder)
 
 
 class Finetuning:
@@ -251,10 +299,7 @@ class Finetuning:
 
     def save_model(self, folder: Path) -> None:
         """The whole model, adapters merged, in our layout; call it when training is over."""
-        model = merged(self.bare.model)
-        folder.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(folder)
-        self.bare.tokenizer.save(folder)
+        _write_model(self.bare.model, self.bare.tokenizer, folder)
 
     # --- checkpoints
     # -------------------------------------------------------------------------------
@@ -262,50 +307,58 @@ class Finetuning:
     def _save(self, step: int) -> None:
         """Trained weights and the optimizer's state, whole or not at all."""
         accelerator = self.accelerator
-        accelerator.wait_for_everyone()
+        whole = self.out / "checkpoints" / f"step-{step:08d}"
+        part = whole.with_suffix(".part")
+        weights = self._trained()
         if accelerator.is_main_process:
-            part, whole = self._checkpoint(step).with_suffix(".part"), self._checkpoint(step)
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-            weights = {
-                k: v.cpu().contiguous().clone() for k, v in trained_weights(self.bare).items()
-            }
+        accelerator.wait_for_everyone()
+        if self._sharded:
+            accelerator.save_state(str(part / "sharded"))
+        if accelerator.is_main_process:
             save_file(weights, part / "trained.safetensors")
-            torch.save(self.optimizer.state_dict(), part / "optimizer.pt")
+            if not self._sharded:
+                torch.save(self.optimizer.state_dict(), part / "optimizer.pt")
             (part / "state.json").write_text(json.dumps({"step": step}))
             shutil.rmtree(whole, ignore_errors=True)
             part.rename(whole)
-            for old in self._checkpoints()[:-KEPT]:
+            for old in _checkpoints(self.out)[:-KEPT]:
                 shutil.rmtree(old)
         accelerator.wait_for_everyone()
 
+    @property
+    def _sharded(self) -> bool:
+        """Whether processes hold parts of the optimizer's state, which they save themselves."""
+        kinds = (DistributedType.DEEPSPEED, DistributedType.FSDP)
+        return self.accelerator.distributed_type in kinds
+
+    def _trained(self) -> dict[str, Tensor]:
+        """Copies of the trained weights; of sharded ones in the main process only."""
+        state: dict[str, Tensor] = trained_weights(self.bare)
+        if self._sharded:
+            every = self.accelerator.get_state_dict(self.module)
+            state = {k: every[k] for k in state if k in every}
+        return {k: v.cpu().contiguous().clone() for k, v in state.items()}
+
     def _resume(self) -> int:
-        found = self._checkpoints()
-        step = int(json.loads((found[-1] / "state.json").read_text())["step"]) if found else 0
+        found = _checkpoints(self.out)
+        step = 0
+        if found and self._sharded:
+            self.accelerator.load_state(str(found[-1] / "sharded"))
+            step = _step_of(found[-1])
+        elif found:
+            step = _restore(self.bare, found[-1])
+            state = torch.load(found[-1] / "optimizer.pt", map_location="cpu", weights_only=True)
+            self.optimizer.load_state_dict(state)
         if self.accelerator.is_main_process:
             self._cut_history(step)
-        if not found:
-            return 0
-        weights = load_file(found[-1] / "trained.safetensors")
-        wanted = dict(self.bare.named_parameters())
-        with torch.no_grad():
-            for name, value in weights.items():
-                wanted[name].copy_(value)
-        state = torch.load(found[-1] / "optimizer.pt", map_location="cpu", weights_only=True)
-        self.optimizer.load_state_dict(state)
         return step
 
     def _cut_history(self, step: int) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         lines = self._history.read_text().splitlines() if self._history.exists() else []
         self._history.write_text("".join(f"{line}\n" for line in lines[:step]))
-
-    def _checkpoint(self, step: int) -> Path:
-        return self.out / "checkpoints" / f"step-{step:08d}"
-
-    def _checkpoints(self) -> list[Path]:
-        found = (self.out / "checkpoints").glob("step-????????")
-        return sorted(p for p in found if (p / "state.json").is_file())
 
     # --- pictures
     # ----------------------------------------------------------------------------------

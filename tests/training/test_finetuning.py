@@ -16,13 +16,14 @@ import pytest
 import torch
 import yaml
 from conftest import tiny_mora
+from safetensors.torch import load_file
 
 from groundmore_ros.datasets import open_dataset
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora import Mora
 from groundmore_ros.training.adapters import adapt, extended, merged
 from groundmore_ros.training.clips import Mixture, NoClipError
-from groundmore_ros.training.finetuning import FinetuneSettings, Finetuning, start_from
+from groundmore_ros.training.finetuning import FinetuneSettings, Finetuning, merge_run, start_from
 from groundmore_ros.training.grounding import Grounding
 from groundmore_ros.training.recipe import load_recipe
 
@@ -193,7 +194,14 @@ def test_killed_at_any_moment_it_goes_on_as_if_it_had_not_been(
     _run(*_command(recipe, base, data, killed))
     assert [h["step"] for h in _history(killed)] == list(range(1, 21))
     assert np.allclose(_losses(killed), _losses(whole), atol=1e-6)
-    assert (killed / "model" / "model.safetensors").is_file()
+    assert merge_run(killed, tmp_path / "merged") == 20
+    model, again = (
+        load_file(f / "model.safetensors") for f in (killed / "model", tmp_path / "merged")
+    )
+    assert model.keys() == again.keys()
+    assert all(torch.allclose(model[k], again[k], atol=1e-6) for k in model)
+    with pytest.raises(GroundmoreError, match="holds no checkpoint of a fine-tuning"):
+        merge_run(tmp_path, tmp_path / "nothing")
 
 
 def test_two_processes_see_what_one_sees(
