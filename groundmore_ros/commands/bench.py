@@ -46,6 +46,42 @@ def node(
     _print(reports)
 
 
+@bench_app.command(name="question")
+def question(
+    model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
+    frames: int = typer.Option(16, min=1, help="Frames of the clip."),
+    repeats: int = typer.Option(3, min=1, help="Times each; medians are told."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
+    out: Path = typer.Option(None, help="JSON file for the figures."),
+) -> None:
+    """A question about a clip of 1280x720: as the originals do it, anew, and from kept features."""
+    prepare_file(out)
+    from groundmore_ros.mora import Mora
+    from groundmore_ros.mora.bench import bench_question
+
+    rows = bench_question(Mora.from_pretrained(model, device=device), frames, repeats)
+    if out:
+        out.write_text(json.dumps({"cores": os.cpu_count(), "runs": rows}, indent=1) + "\n")
+    _print(rows)
+
+
+@bench_app.command(name="loading")
+def loading(
+    model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
+    dtype: str = typer.Option("auto", help="auto (as stored), float32, bfloat16 or float16."),
+    out: Path = typer.Option(None, help="JSON file for the figures."),
+) -> None:
+    """Peak memory of loading a model, against what it holds when it is loaded."""
+    prepare_file(out)
+    from groundmore_ros.mora.bench import bench_loading
+    from groundmore_ros.mora.zoo import resolve_model
+
+    figures = bench_loading(resolve_model(model), dtype)
+    if out:
+        out.write_text(json.dumps(figures, indent=1) + "\n")
+    _print([figures])
+
+
 @bench_app.command(name="metrics")
 def metrics(
     repeats: int = typer.Option(15, min=1, help="Times each; medians are told."),
@@ -68,12 +104,14 @@ def metrics(
 
 
 def _print(reports: list[dict[str, Any]]) -> None:
+    """A column for each report, headed by its name, where it has one."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", *(r["transport"] for r in reports), title=f"{os.cpu_count()} cores")
-    for name in reports[0]:
-        if name != "transport":
+    heads = [next((v for v in r.values() if isinstance(v, str)), "") for r in reports]
+    table = Table("", *heads, title=f"{os.cpu_count()} cores")
+    for name, first in reports[0].items():
+        if not isinstance(first, str):
             cells = (r[name] for r in reports)
-            table.add_row(name, *(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells))
+            table.add_row(name, *(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells))
     Console().print(table)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answering as the originals' released code does it, to measure against.
+
+Frame by frame, nothing kept: pictures are prepared and encoded anew for every frame and question,
+CLIP and the whole language model run again for every new token, masks are drawn one at a time.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from groundmore_ros.errors import ModelError
+from groundmore_ros.mora.assistant import Mora
+from groundmore_ros.mora.conversation import build_prompt
+from groundmore_ros.mora.generation import prompt_embeddings
+from groundmore_ros.mora.processing import FrameProcessor
+
+__all__ = ["plain_answer"]
+
+
+@torch.inference_mode()
+def plain_answer(
+    mora: Mora, frames: Sequence[NDArray[np.uint8]], question: str
+) -> NDArray[np.float32]:
+    """Mask logits (T, H, W) of the first [SEG] of each frame; very negative where there is none.
+
+    Raises:
+        ModelError: the model does not answer frame by frame.
+    """
+    if mora.config.pooling != "frame":
+        raise ModelError(f"pooling is {mora.config.pooling!r}; expected 'frame'")
+    return np.stack([_one_frame(mora, frame, question) for frame in frames])
+
+
+def _one_frame(mora: Mora, frame: NDArray[np.uint8], question: str) -> NDArray[np.float32]:
+    model, processor = mora.model, FrameProcessor(mora.config)
+    inputs = processor(frame)
+    pixels = inputs.clip[None].to(model.device)
+    spoken: list[int] = []
+    seg: Tensor | None = None
+    wanted = mora.tokenizer.id_of(mora.config.seg_token)
+    while len(spoken) < mora.config.max_new_tokens and mora.tokenizer.eos not in spoken:
+        state = _next_state(mora, pixels, question, spoken)
+        token = int(model.lm_head(state).argmax())
+        if token == wanted and seg is None:
+            seg = model.seg_embedding(state)
+        spoken.append(token)
+    height, width = frame.shape[:2]
+    if seg is None:
+        return np.full((height, width), -20.0, np.float32)
+    embedding = model.segmenter.encode(inputs.sam[None].to(model.device))
+    drawn, _ = model.segmenter.decode(embedding, seg[None, None])
+    return np.asarray(processor.to_frame(drawn, height, width)[0].cpu().numpy())
+
+
+def _next_state(mora: Mora, pixels: Tensor, question: str, spoken: list[int]) -> Tensor:
+    """The state (E,) that predicts the next token, everything computed from the start."""
+    model = mora.model
+    tokens = model.projector(model.patch_features(pixels))  # (1, N, E)
+    parts = build_prompt(mora.config.conversation, question + mora.config.question_suffix)
+    x = prompt_embeddings(model, mora.tokenizer, parts, tokens)
+    if spoken:
+        words = model.get_input_embeddings()(torch.tensor([spoken], device=x.device))
+        x = torch.cat([x, words], dim=1)
+    state: Tensor = model.language_model(inputs_embeds=x, use_cache=False).last_hidden_state[0, -1]
+    return state
