@@ -206,7 +206,8 @@ def write_lisa(root: Path, name: str = "lisa") -> Path:
     config = text | {
         "model_type": "llava", "mm_hidden_size": TINY_CLIP["hidden_size"],
         "mm_vision_select_layer": -2, "vision_tower": "clip", "sam_vision": TINY_SAM,
-        "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "num_key_value_heads": text["num_attention_heads"], "rms_norm_eps": 1e-5,
+        "hidden_act": "silu",
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))
     weights = random_weights(lisa_shapes(text, TINY_SAM, TINY_CLIP["hidden_size"]), 0)

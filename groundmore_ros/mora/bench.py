@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groundmore_ros.errors import ModelError
 from groundmore_ros.mora.assistant import Mora
 from groundmore_ros.mora.plain import plain_answer
 
@@ -21,13 +22,15 @@ QUESTION = "Which object moves after the ball hits the box?"
 # Peak memory of a process of its own: what loading adds to what Python and torch hold anyway.
 _LOADING = """
 import json, resource, sys
+import torch
 from groundmore_ros.mora.assistant import Mora
 from groundmore_ros.mora.loading import LoadOptions, load
 from pathlib import Path
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 model, _ = load(Path(sys.argv[1]), LoadOptions(dtype=sys.argv[2]))
 held = sum(p.nbytes for p in model.parameters())
-total = sum(float(p.float().sum()) for p in model.parameters() if p.dim() == 1)
+# Pages of a mapped file count when they are read: read one byte of each.
+pages = [p.detach().reshape(-1).view(torch.uint8)[::4096].sum() for p in model.parameters()]
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"held": held, "peak": 1024 * (after - before)}))
 """
@@ -78,12 +81,18 @@ def _difference(first: NDArray[np.float32], other: Any) -> float | None:
 
 
 def bench_loading(folder: Path, dtype: str) -> dict[str, float]:
-    """Peak memory that loading adds, against what the loaded model holds; bytes."""
+    """Peak memory that loading adds, against what the loaded model holds; bytes.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+    """
     done = subprocess.run(
         [sys.executable, "-c", _LOADING, str(folder), dtype],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        raise ModelError(f"{folder}: {(done.stderr.strip().splitlines() or ['crashed'])[-1]}")
     figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return figures | {"ratio": figures["peak"] / figures["held"]}

@@ -32,3 +32,5 @@ def test_loading_is_measured_in_a_process_of_its_own(tiny_folder: Path) -> None:
     figures = bench_loading(tiny_folder, "auto")
     assert figures["held"] > 100_000
     assert figures["ratio"] == figures["peak"] / figures["held"]
+    with pytest.raises(ModelError, match="config.json cannot be read"):
+        bench_loading(tiny_folder / "nowhere", "auto")
