@@ -41,8 +41,7 @@ def node(
     from groundmore_ros.ros.bench import bench_node
 
     reports = [bench_node(kind, seconds, model).report() for kind in kinds]
-    if out:
-        out.write_text(json.dumps({"cores": os.cpu_count(), "runs": reports}, indent=1) + "\n")
+    _write(out, {"cores": os.cpu_count(), "runs": reports})
     _print(reports)
 
 
@@ -60,8 +59,7 @@ def question(
     from groundmore_ros.mora.bench import bench_question
 
     rows = bench_question(Mora.from_pretrained(model, device=device), frames, repeats)
-    if out:
-        out.write_text(json.dumps({"cores": os.cpu_count(), "runs": rows}, indent=1) + "\n")
+    _write(out, {"cores": os.cpu_count(), "runs": rows})
     _print(rows)
 
 
@@ -77,8 +75,7 @@ def loading(
     from groundmore_ros.mora.zoo import resolve_model
 
     figures = bench_loading(resolve_model(model), dtype)
-    if out:
-        out.write_text(json.dumps(figures, indent=1) + "\n")
+    _write(out, figures)
     _print([figures])
 
 
@@ -95,12 +92,16 @@ def metrics(
     from groundmore_ros.evaluation.bench import bench_metrics
 
     rows = bench_metrics(repeats)
-    if out:
-        out.write_text(json.dumps({"cores": os.cpu_count(), "runs": rows}, indent=1) + "\n")
+    _write(out, {"cores": os.cpu_count(), "runs": rows})
     table = Table(*rows[0], title="J and F of one frame")
     for row in rows:
         table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row.values()))
     Console().print(table)
+
+
+def _write(out: Path | None, figures: dict[str, Any]) -> None:
+    if out:
+        out.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def _print(reports: list[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Answer", "AnsweredObject", "Span", "Status", "find_spans", "gate"]
+__all__ = ["NO_MASK_LOGIT", "Answer", "AnsweredObject", "Span", "Status", "find_spans", "gate"]
 
 NO_MASK_LOGIT = -20.0
 

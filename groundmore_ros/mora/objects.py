@@ -17,6 +17,7 @@ from torch.nn import functional
 from groundmore_ros.mora.configuration import MoraConfig
 
 __all__ = [
+    "GEOMETRY",
     "FrameObjects",
     "ObjectQueries",
     "ObjectReasoner",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from groundmore_ros.errors import ModelError
+from groundmore_ros.mora.answer import NO_MASK_LOGIT
 from groundmore_ros.mora.assistant import Mora
 from groundmore_ros.mora.conversation import build_prompt
 from groundmore_ros.mora.generation import prompt_embeddings
@@ -50,7 +51,7 @@ def _one_frame(mora: Mora, frame: NDArray[np.uint8], question: str) -> NDArray[n
         spoken.append(token)
     height, width = frame.shape[:2]
     if seg is None:
-        return np.full((height, width), -20.0, np.float32)
+        return np.full((height, width), NO_MASK_LOGIT, np.float32)
     embedding = model.segmenter.encode(inputs.sam[None].to(model.device))
     drawn, _ = model.segmenter.decode(embedding, seg[None, None])
     return np.asarray(processor.to_frame(drawn, height, width)[0].cpu().numpy())

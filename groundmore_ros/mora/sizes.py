@@ -9,13 +9,13 @@ from groundmore_ros.mora.checkpoint import build_empty
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.generation import BATCH
 from groundmore_ros.mora.loading import LoadOptions, is_quantised
+from groundmore_ros.mora.objects import GEOMETRY, ObjectQueries
 
 __all__ = ["Part", "Sizes", "measure"]
 
 # Bytes a weight: 4 bits and a float32 scale for each 64; 8 bits and a scale for each row.
 QUANTISED_BYTES = {"4bit": 0.5 + 4 / 64, "8bit": 1.0}
 PROMPT_TOKENS = 160  # a long question within its conversation
-IDENTITY = 32
 
 
 class Part(NamedTuple):
@@ -117,7 +117,7 @@ def _frame_bytes(config: MoraConfig, options: LoadOptions) -> int:
     patches = config.patches * config.vision_config.hidden_size
     embedding = channels * grid * grid
     coarse = _width(config, options, "segmenter.image_encoder.").itemsize
-    objects = config.object_queries * (config.object_dim + IDENTITY + 5)
+    objects = config.object_queries * (config.object_dim + ObjectQueries.IDENTITY + 1 + GEOMETRY)
     return (
         patches * _width(config, options, "vision_tower.").itemsize
         + embedding * coarse

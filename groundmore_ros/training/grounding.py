@@ -22,7 +22,6 @@ from groundmore_ros.training.trainer import StepResult
 __all__ = ["Grounding", "dice_loss"]
 
 WORDS, PIXELS, DICE, TIME = 1.0, 2.0, 0.5, 1.0
-IGNORED = -100
 
 
 class Grounding(nn.Module):
