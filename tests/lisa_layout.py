@@ -11,14 +11,14 @@ import torch
 
 Shapes = dict[str, tuple[int, ...]]
 
-TINY_TEXT = {
+TINY_TEXT: dict[str, Any] = {
     "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2,
     "vocab_size": 0, "max_position_embeddings": 1024,
 }  # fmt: skip
 TINY_SAM = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "global_attn_indexes": [1],
 }  # fmt: skip
-TINY_CLIP = {
+TINY_CLIP: dict[str, Any] = {
     "model_type": "clip_vision_model", "hidden_size": 16, "intermediate_size": 24,
     "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 28, "patch_size": 14,
     "projection_dim": 8,
@@ -219,7 +219,7 @@ def write_shards(folder: Path, weights: dict[str, torch.Tensor]) -> None:
     """Two files and their index, as the hub has them."""
     names = list(weights)
     halves = {1: names[: len(names) // 2], 2: names[len(names) // 2 :]}
-    index = {}
+    index: dict[str, str] = {}
     for i, half in halves.items():
         file = f"pytorch_model-{i:05d}-of-00002.bin"
         torch.save({k: weights[k] for k in half}, folder / file)

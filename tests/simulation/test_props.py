@@ -40,6 +40,7 @@ def test_what_lands_in_a_container_is_inside_at_the_end(episodes: list[Episode])
         if q.predicate == "lands_in" and q.target
     ]  # fmt: skip
     for episode, container, question in landed:
+        assert question.target is not None
         end = episode.places[-1, question.target - 1]
         assert np.abs(end[:2] - container.centre).max() < container.reach
     assert landed
