@@ -2,15 +2,18 @@
 """Answering as the originals' released code does it, to measure against.
 
 Frame by frame, nothing kept: pictures are prepared and encoded anew for every frame and question,
-CLIP and the whole language model run again for every new token, masks are drawn one at a time.
+CLIP and the whole language model run again for every new token, masks are drawn one at a time by
+transformers' own layers.
 """
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers.models.sam.modeling_sam import SamVisionEncoder
 
 from groundmore_ros.errors import ModelError
 from groundmore_ros.mora.answer import NO_MASK_LOGIT
@@ -18,6 +21,7 @@ from groundmore_ros.mora.assistant import Mora
 from groundmore_ros.mora.conversation import build_prompt
 from groundmore_ros.mora.generation import prompt_embeddings
 from groundmore_ros.mora.processing import FrameProcessor
+from groundmore_ros.mora.segmentation import Segmenter
 
 __all__ = ["plain_answer"]
 
@@ -33,10 +37,24 @@ def plain_answer(
     """
     if mora.config.pooling != "frame":
         raise ModelError(f"pooling is {mora.config.pooling!r}; expected 'frame'")
-    return np.stack([_one_frame(mora, frame, question) for frame in frames])
+    encoder = _plain_encoder(mora)
+    return np.stack([_one_frame(mora, encoder, frame, question) for frame in frames])
 
 
-def _one_frame(mora: Mora, frame: NDArray[np.uint8], question: str) -> NDArray[np.float32]:
+def _plain_encoder(mora: Mora) -> SamVisionEncoder:
+    """The image encoder with the original's attention: all weights at once, softmax, product."""
+    own = mora.model.segmenter.image_encoder
+    config = copy.deepcopy(mora.config.sam_config.vision_config)
+    config._attn_implementation = "eager"
+    with torch.device("meta"):
+        encoder = SamVisionEncoder(config)
+    encoder.load_state_dict(own.state_dict(), assign=True)
+    return encoder.eval()
+
+
+def _one_frame(
+    mora: Mora, encoder: SamVisionEncoder, frame: NDArray[np.uint8], question: str
+) -> NDArray[np.float32]:
     model, processor = mora.model, FrameProcessor(mora.config)
     inputs = processor(frame)
     pixels = inputs.clip[None].to(model.device)
@@ -52,9 +70,22 @@ def _one_frame(mora: Mora, frame: NDArray[np.uint8], question: str) -> NDArray[n
     height, width = frame.shape[:2]
     if seg is None:
         return np.full((height, width), NO_MASK_LOGIT, np.float32)
-    embedding = model.segmenter.encode(inputs.sam[None].to(model.device))
-    drawn, _ = model.segmenter.decode(embedding, seg[None, None])
+    embedding = encoder(inputs.sam[None].to(model.device)).last_hidden_state
+    drawn = _plain_mask(model.segmenter, embedding, seg)
     return np.asarray(processor.to_frame(drawn, height, width)[0].cpu().numpy())
+
+
+def _plain_mask(segmenter: Segmenter, embedding: Tensor, seg: Tensor) -> Tensor:
+    """The mask (1, 4 G, 4 G) of one embedding (1, C, G, G) for one prompt (C,)."""
+    masks, _ = segmenter.mask_decoder(
+        image_embeddings=embedding,
+        image_positional_embeddings=segmenter.grid_code(embedding.shape[-1]),
+        sparse_prompt_embeddings=seg[None, None, None],
+        dense_prompt_embeddings=segmenter.prompt_encoder.no_mask_embed.weight[..., None, None],
+        multimask_output=False,
+    )
+    mask: Tensor = masks[:, 0, 0]
+    return mask
 
 
 def _next_state(mora: Mora, pixels: Tensor, question: str, spoken: list[int]) -> Tensor:

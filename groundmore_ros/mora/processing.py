@@ -4,6 +4,7 @@
 Shape legend: H, W the frame's size, S SAM's square side, V CLIP's square side, M the logits' side.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,11 +59,7 @@ class FrameProcessor:
     def _for_sam(self, image: Image.Image) -> Tensor:
         height, width = self.scaled(image.height, image.width)
         small = image.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.asarray(small, np.float32)).permute(2, 0, 1)
-        pixels = (pixels - torch.tensor(SAM_MEAN)[:, None, None]) / torch.tensor(SAM_STD)[
-            :, None, None
-        ]
-        return functional.pad(pixels, (0, self.side - width, 0, self.side - height))
+        return _normalised(small, self.side, 1, SAM_MEAN, SAM_STD)
 
     def _for_clip(self, image: Image.Image) -> Tensor:
         side = self.clip_side
@@ -76,15 +73,16 @@ class FrameProcessor:
             scale = side / max(image.width, image.height)
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             resized = image.resize(size, Image.Resampling.BICUBIC)
-        pixels = torch.from_numpy(np.asarray(resized, np.float32) / 255).permute(2, 0, 1)
-        mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
-        pixels = (pixels - mean[:, None, None]) / std[:, None, None]
-        # Zero after normalising, exactly as in training: what is nearly zero is blown up by the
-        # first layer's normalisation.
-        return functional.pad(pixels, (0, side - resized.width, 0, side - resized.height))
+        return _normalised(resized, side, 255, CLIP_MEAN, CLIP_STD)
 
     def to_frame(self, logits: Tensor, height: int, width: int) -> Tensor:
         """Mask logits (T, M, M) of the square to frames (T, H, W): enlarge, crop, resize."""
+        if logits.device.type != "cpu":
+            return self._to_frame(logits, height, width)
+        # One at a time: a clip's enlarged squares do not fit a CPU's caches.
+        return torch.cat([self._to_frame(one, height, width) for one in logits[:, None]])
+
+    def _to_frame(self, logits: Tensor, height: int, width: int) -> Tensor:
         inner = self.scaled(height, width)
         square = functional.interpolate(
             logits[:, None].float(), (self.side, self.side), mode="bilinear", align_corners=False
@@ -93,3 +91,21 @@ class FrameProcessor:
         return functional.interpolate(
             cropped, (height, width), mode="bilinear", align_corners=False
         )[:, 0]
+
+
+def _normalised(
+    image: Image.Image, side: int, unit: int, mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
+    """A picture in the upper left of a square (3, side, side), in units, normalised.
+
+    The rest is zero after normalising, exactly as in training: what is nearly zero is blown up by
+    the first layer's normalisation.
+    """
+    square = torch.zeros(3, side, side)
+    pixels = square[:, : image.height, : image.width]
+    pixels.copy_(torch.from_numpy(np.array(image)).permute(2, 0, 1))
+    if unit != 1:
+        pixels /= unit
+    pixels -= torch.tensor(mean)[:, None, None]
+    pixels /= torch.tensor(std)[:, None, None]
+    return square

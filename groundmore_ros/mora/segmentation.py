@@ -6,12 +6,16 @@ Shape legend: B frames, C channels, S side of the square picture, G = S / patch_
 
 import torch
 from torch import Tensor, nn
-from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder, SamVisionEncoder
+from transformers.models.sam.modeling_sam import SamPromptEncoder, SamVisionEncoder
 
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.image_encoder import ConvImageEncoder
+from groundmore_ros.mora.mask_decoder import MaskDecoder
+from groundmore_ros.mora.sam_attention import attend_by_rows
 
 __all__ = ["Segmenter"]
+
+CPU_BATCH = 1 << 20  # values of embeddings that a CPU decodes at a time, so that caches hold them
 
 
 class Segmenter(nn.Module):
@@ -29,8 +33,10 @@ class Segmenter(nn.Module):
             if self.convolutional
             else SamVisionEncoder(sam.vision_config)
         )
+        if not self.convolutional:
+            attend_by_rows(self.image_encoder)
         self.prompt_encoder = SamPromptEncoder(sam)
-        self.mask_decoder = SamMaskDecoder(sam.mask_decoder_config)
+        self.mask_decoder = MaskDecoder(sam.mask_decoder_config)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Pictures (B, 3, S, S), normalised, to embeddings (B, C, G, G)."""
@@ -80,14 +86,15 @@ class Segmenter(nn.Module):
         Returns:
             mask logits (B, 4 G, 4 G) of the square picture, and predicted IoU (B,).
         """
-        batch, _, side, _ = embeddings.shape
-        embeddings = embeddings.to(self.dtype)
         dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        masks, quality = self.mask_decoder(
-            image_embeddings=embeddings,
-            image_positional_embeddings=self.grid_code(side).expand(batch, -1, -1, -1),
-            sparse_prompt_embeddings=prompts[:, None].to(self.dtype),
-            dense_prompt_embeddings=dense,
-            multimask_output=False,
-        )
-        return masks[:, 0, 0], quality[:, 0, 0]
+        embeddings = embeddings.to(self.dtype) + dense
+        prompts = prompts.to(self.dtype)
+        places = self.mask_decoder.places(self.grid_code(embeddings.shape[-1])[0])
+        most = len(embeddings)
+        if embeddings.device.type == "cpu":
+            most = max(1, CPU_BATCH // embeddings[0].numel())
+        drawn = [
+            self.mask_decoder.draw(e, p, places)
+            for e, p in zip(torch.split(embeddings, most), torch.split(prompts, most), strict=True)
+        ]
+        return torch.cat([mask for mask, _ in drawn]), torch.cat([quality for _, quality in drawn])
