@@ -13,11 +13,12 @@ from torch import Tensor
 
 from groundmore_ros.errors import BadFrameError, GroundmoreError, ModelError
 from groundmore_ros.mora.answer import Answer, AnsweredObject, Status, find_spans, gate
+from groundmore_ros.mora.backends.opening import Where, use_backends
 from groundmore_ros.mora.conversation import build_prompt
 from groundmore_ros.mora.generation import Said, generate, prefill, prompt_embeddings
 from groundmore_ros.mora.loading import LoadOptions, load
 from groundmore_ros.mora.modeling import ABSENT_LOGIT, Clip, FrameFeatures, MoraForCausalLM
-from groundmore_ros.mora.processing import FrameProcessor
+from groundmore_ros.mora.processing import FrameProcessor, SamInput
 from groundmore_ros.mora.question import check_question
 from groundmore_ros.mora.tokenization import MoraTokenizer
 from groundmore_ros.mora.zoo import resolve_model
@@ -60,6 +61,7 @@ class Mora:
         name: str = "mora",
         *,
         reasoning: str = "generate",
+        sees: SamInput | None = None,
     ) -> None:
         if reasoning not in REASONINGS:
             raise ModelError(f"reasoning is {reasoning!r}; expected one of {', '.join(REASONINGS)}")
@@ -73,7 +75,7 @@ class Mora:
         self.name = name
         self.reasoning = reasoning
         self.config = model.config
-        self._processor = FrameProcessor(model.config)
+        self._processor = FrameProcessor(model.config, sees)
         self._seg = tokenizer.id_of(model.config.seg_token)
         self._loc = tokenizer.id_of(model.config.loc_token) if model.config.temporal_head else -1
 
@@ -84,6 +86,9 @@ class Mora:
         *,
         encoder: str = "torch",
         decoder: str = "torch",
+        engines: str | Path | None = None,
+        provider: str = "auto",
+        target: str = "discrete",
         reasoning: str = "generate",
         **options: Any,
     ) -> "Mora":
@@ -91,8 +96,12 @@ class Mora:
 
         Args:
             name: a folder, the name of a shipped model, or a hub id in the local cache.
-            encoder: the back end of SAM's image encoder: ``torch``.
-            decoder: the back end of SAM's mask decoder: ``torch``.
+            encoder: the back end of SAM's image encoder: ``torch``, ``onnx``, ``tensorrt``, or
+                either of these with ``:FILE``.
+            decoder: likewise of SAM's mask decoder.
+            engines: folder of the exported files; by default the model's in the user's cache.
+            provider: of ONNX Runtime: ``auto`` (the device's), ``cpu``, ``cuda`` or ``tensorrt``.
+            target: the machine that TensorRT's engines were built for, by name or file.
             reasoning: ``generate`` (the answer is generated) or ``prefill`` (it is the template,
                 read in one pass).
             **options: fields of :class:`~groundmore_ros.mora.loading.LoadOptions`: device, dtype,
@@ -102,17 +111,24 @@ class Mora:
             ModelError: it is not there, does not fit together, or is asked for what is not built.
             MissingDependencyError: an option needs a package that is not installed.
         """
-        for role, backend in (("encoder", encoder), ("decoder", decoder)):
-            if backend != "torch":
-                raise ModelError(f"{role} is {backend!r}; expected torch")
         folder = resolve_model(str(name))
+        chosen = LoadOptions(**options)
         try:
-            model, tokenizer = load(folder, LoadOptions(**options))
+            model, tokenizer = load(folder, chosen)
         except GroundmoreError:
             raise
         except Exception as error:  # what damaged files and absent devices raise has no base
             raise ModelError(f"{folder} cannot be loaded: {error}") from error
-        return cls(model, tokenizer, Path(name).name, reasoning=reasoning)
+        where = Where(str(name), chosen.place, Path(engines) if engines else None, provider, target)
+        sees = use_backends(model.segmenter, {"encoder": encoder, "decoder": decoder}, where)
+        return cls(model, tokenizer, Path(name).name, reasoning=reasoning, sees=sees)
+
+    @property
+    def backends(self) -> dict[str, str]:
+        """What really runs SAM's encoder and decoder."""
+        graphs = self.model.segmenter.graphs
+        device = f"torch ({self.model.device})"
+        return {n: graphs[n].where if n in graphs else device for n in ("encoder", "decoder")}
 
     def encode(self, frame: NDArray[np.uint8]) -> EncodedFrame:
         """Features of a frame (H, W, 3) uint8 RGB; they depend on that frame alone.

@@ -53,7 +53,7 @@ class MaskDecoder(SamMaskDecoder):
             mask logits (B, 4 G, 4 G) and predicted IoU (B,).
         """
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([own.expand(len(prompts), -1, -1), prompts], dim=1)  # (B, Q, C)
+        tokens = torch.cat([own.expand(prompts.shape[0], -1, -1), prompts], dim=1)  # (B, Q, C)
         cells = embeddings.flatten(2).transpose(1, 2).contiguous()  # (B, G * G, C)
         tokens, cells = self._attend(tokens, cells, places)
         look = self.output_hypernetworks_mlps[0](tokens[:, 1])  # (B, C / 8)
@@ -86,12 +86,14 @@ class MaskDecoder(SamMaskDecoder):
         4 x 4 pixels stay together until the mask is put in order.
         """
         x = _quarters(cells, self.upscale_conv1)  # (B, G * G, 4, C / 4)
-        norm = self.upscale_layer_norm
-        x = functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        x = _quarters(self.activation(x), self.upscale_conv2)  # (B, G * G, 4, 4, C / 8)
+        norm = self.upscale_layer_norm  # perhaps finer than the rest: it is what overflows first
+        fine = x.to(norm.weight.dtype)
+        fine = functional.layer_norm(fine, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        x = _quarters(self.activation(fine).to(x.dtype), self.upscale_conv2)
+        # (B, G * G, 4, 4, C / 8)
         mask = self.activation(x).flatten(1, 3) @ look[:, :, None]  # (B, 16 G * G, 1)
-        pixels = mask.view(len(cells), side, side, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
-        return pixels.reshape(len(cells), 4 * side, 4 * side)
+        pixels = mask.view(-1, side, side, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
+        return pixels.reshape(-1, 4 * side, 4 * side)
 
 
 def _mix(attention: SamAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -132,6 +132,11 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         """The layer from hidden states to words."""
         return self.lm_head
 
+    @property
+    def prompt_tokens(self) -> int:
+        """Prompts of a mask, P: [SEG]'s alone, or an object's query and the three of its box."""
+        return 4 if self.config.object_queries else 1
+
     # --- frames
     # ------------------------------------------------------------------------------------
 
@@ -143,7 +148,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
             clip_pixels: (B, 3, W, W), likewise.
         """
         patches = self.patch_features(clip_pixels.to(_dtype_of(self.vision_tower)))
-        embedding = self.segmenter.encode(sam_pixels.to(_dtype_of(self.segmenter.image_encoder)))
+        embedding = self.segmenter.encode(sam_pixels)
         found = self.object_queries(embedding) if self.config.object_queries else None
         return [
             FrameFeatures(

@@ -5,6 +5,7 @@ Shape legend: H, W the frame's size, S SAM's square side, V CLIP's square side, 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch.nn import functional
 from groundmore_ros.errors import BadFrameError
 from groundmore_ros.mora.configuration import MoraConfig
 
-__all__ = ["FrameInputs", "FrameProcessor"]
+__all__ = ["FrameInputs", "FrameProcessor", "SamInput"]
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 SAM_MEAN, SAM_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -30,11 +31,29 @@ class FrameInputs(NamedTuple):
     clip: Tensor  # (3, V, V) float32
 
 
+@dataclass(frozen=True)
+class SamInput:
+    """What an image encoder sees: the frame in the upper left of a square.
+
+    Attributes:
+        side: of the square, pixels.
+        unit: what full brightness is divided by before mean and spread are: 1 or 255.
+        mean, std: of red, green and blue, in those units.
+    """
+
+    side: int
+    unit: int = 1
+    mean: tuple[float, float, float] = SAM_MEAN
+    std: tuple[float, float, float] = SAM_STD
+
+
 class FrameProcessor:
     """Resizes and normalises frames as LISA does: SAM pads, CLIP crops the centre (or pads)."""
 
-    def __init__(self, config: MoraConfig) -> None:
-        self.side = config.image_size
+    def __init__(self, config: MoraConfig, sees: SamInput | None = None) -> None:
+        """Prepare frames for a model, or for another image encoder in its place."""
+        self.sees = sees or SamInput(config.image_size)
+        self.side = self.sees.side
         self.clip_side = int(config.vision_config.image_size)
         self.crop = config.clip_crop == "center"
 
@@ -59,7 +78,7 @@ class FrameProcessor:
     def _for_sam(self, image: Image.Image) -> Tensor:
         height, width = self.scaled(image.height, image.width)
         small = image.resize((width, height), Image.Resampling.BILINEAR)
-        return _normalised(small, self.side, 1, SAM_MEAN, SAM_STD)
+        return _normalised(small, self.side, self.sees.unit, self.sees.mean, self.sees.std)
 
     def _for_clip(self, image: Image.Image) -> Tensor:
         side = self.clip_side

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamPromptEncoder, SamVisionEncoder
 
+from groundmore_ros.mora.backends.graph import Graph
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.image_encoder import ConvImageEncoder
 from groundmore_ros.mora.mask_decoder import MaskDecoder
@@ -37,9 +38,15 @@ class Segmenter(nn.Module):
             attend_by_rows(self.image_encoder)
         self.prompt_encoder = SamPromptEncoder(sam)
         self.mask_decoder = MaskDecoder(sam.mask_decoder_config)
+        self.channels = int(sam.mask_decoder_config.hidden_size)
+        self.side = int(sam.vision_config.image_size) // int(sam.vision_config.patch_size)
+        self.graphs: dict[str, Graph] = {}  # parts that do not run in torch
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Pictures (B, 3, S, S), normalised, to embeddings (B, C, G, G)."""
+        if graph := self.graphs.get("encoder"):
+            return graph.run(pixels)[0]
+        pixels = pixels.to(next(self.image_encoder.parameters()).dtype)
         if self.convolutional:
             embedding: Tensor = self.image_encoder(pixels)
             return embedding
@@ -86,15 +93,17 @@ class Segmenter(nn.Module):
         Returns:
             mask logits (B, 4 G, 4 G) of the square picture, and predicted IoU (B,).
         """
-        dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        embeddings = embeddings.to(self.dtype) + dense
-        prompts = prompts.to(self.dtype)
-        places = self.mask_decoder.places(self.grid_code(embeddings.shape[-1])[0])
         most = len(embeddings)
         if embeddings.device.type == "cpu":
             most = max(1, CPU_BATCH // embeddings[0].numel())
-        drawn = [
-            self.mask_decoder.draw(e, p, places)
-            for e, p in zip(torch.split(embeddings, most), torch.split(prompts, most), strict=True)
-        ]
+        pairs = zip(torch.split(embeddings, most), torch.split(prompts, most), strict=True)
+        if graph := self.graphs.get("decoder"):
+            drawn = [graph.run(*pair) for pair in pairs]
+        else:
+            dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+            places = self.mask_decoder.places(self.grid_code(embeddings.shape[-1])[0])
+            drawn = [
+                self.mask_decoder.draw(e.to(self.dtype) + dense, p.to(self.dtype), places)
+                for e, p in pairs
+            ]
         return torch.cat([mask for mask, _ in drawn]), torch.cat([quality for _, quality in drawn])

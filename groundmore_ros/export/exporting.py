@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One part of a model's SAM, from its checkpoint to a checked file with its manifest."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from groundmore_ros import __version__
+from groundmore_ros.errors import ModelError
+from groundmore_ros.export.graphs import DecoderGraph, EncoderGraph, in_mixed_precision
+from groundmore_ros.export.onnx_file import read_shapes, write_onnx
+from groundmore_ros.export.parity import check, compare, example
+from groundmore_ros.mora.assistant import Mora
+from groundmore_ros.mora.backends.graph import DECODER, ENCODER, Part
+from groundmore_ros.mora.backends.manifest import Manifest, file_digest, fingerprint
+from groundmore_ros.mora.backends.onnx import OnnxGraph
+from groundmore_ros.mora.backends.target import load_target
+from groundmore_ros.mora.backends.tensorrt import TensorRtGraph, build_engine
+from groundmore_ros.mora.modeling import MoraForCausalLM
+
+__all__ = ["PRECISIONS", "ExportOptions", "build", "export_onnx"]
+
+PRECISIONS = ("fp32", "mixed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How a part is exported.
+
+    Attributes:
+        opset: 18 or 17.
+        precision: ``fp32``, or ``mixed``: float16 but for normalisations; inputs and outputs are
+            float32 in both.
+    """
+
+    opset: int = 18
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        """Reject what there is not.
+
+        Raises:
+            ModelError: no such precision.
+        """
+        if self.precision not in PRECISIONS:
+            raise ModelError(
+                f"precision is {self.precision!r}; expected one of {', '.join(PRECISIONS)}"
+            )
+
+
+def export_onnx(name: str, part: Part, out: Path, options: ExportOptions) -> Manifest:
+    """Write a part as ONNX, with its manifest, once it does as torch does.
+
+    Args:
+        name: of the model, as for ``Mora.from_pretrained``.
+        part: the encoder or the decoder.
+        out: folder, which is made.
+        options: see there.
+
+    Raises:
+        ModelError: the model is not there, or the file does not reach the bar; it is removed.
+        MissingDependencyError: the exporter's packages are not installed.
+    """
+    model = Mora.from_pretrained(name, dtype="float32").model
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{part.stem}.onnx"
+    path.with_suffix(".json").unlink(missing_ok=True)  # never beside a file that is not its own
+    graph = _graph(model, part)
+    if options.precision == "mixed":
+        graph = in_mixed_precision(graph)
+    write_onnx(graph, example(model, part.name, 2), part, path, options.opset)
+    try:
+        figures = compare(model, part.name, _graph(model, part), OnnxGraph(path, part, "cpu"))
+        check(figures, options.precision)
+    except ModelError as error:
+        path.unlink()
+        raise ModelError(f"{path} is not as the model: {error}") from error
+    inputs, outputs = read_shapes(path)
+    manifest = Manifest(
+        part=part.name,
+        model=name,
+        fingerprint=fingerprint(model.segmenter, part),
+        sha256=file_digest(path),
+        opset=options.opset,
+        precision=options.precision,
+        inputs=inputs,
+        outputs=outputs,
+        parity=figures,
+        version=__version__,
+        commit=_commit(),
+    )
+    manifest.write(path.with_suffix(".json"))
+    return manifest
+
+
+def build(part: Part, folder: Path, target: str) -> Path:
+    """Build the TensorRT engine of an exported file; no model is loaded.
+
+    Raises:
+        ModelError: there is no such file, or TensorRT fails.
+        MissingDependencyError: TensorRT is not installed.
+    """
+    path = folder / f"{part.stem}.onnx"
+    return build_engine(path, Manifest.read(path.with_suffix(".json")), load_target(target))
+
+
+def check_engine(name: str, part: Part, folder: Path, target: str) -> dict[str, float]:
+    """Hold a built engine against torch, on the GPU.
+
+    Raises:
+        ModelError: it does not reach the bar.
+    """
+    model = Mora.from_pretrained(name, dtype="float32", device="cuda").model
+    path = folder / f"{part.stem}.onnx"
+    manifest = Manifest.read(path.with_suffix(".json"))
+    graph = TensorRtGraph(path, manifest, part, "cuda", load_target(target))
+    # TensorRT computes float32 in TF32 by default, as torch does not: masks are what counts.
+    figures = compare(model, part.name, _graph(model, part), graph)
+    check(figures, "mixed")
+    return figures
+
+
+def _graph(model: MoraForCausalLM, part: Part) -> torch.nn.Module:
+    if part is DECODER:
+        return DecoderGraph(model.segmenter, model.segmenter.side)
+    assert part is ENCODER
+    return EncoderGraph(model.segmenter)
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    done = subprocess.run(
+        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorRT engines: built once for a GPU and a version, kept by a key, run on torch's memory.
+
+Written against the documented Python API of 10.x and 11.x: networks are strongly typed, so that the
+precision is that of the ONNX file. https://docs.nvidia.com/deeplearning/tensorrt/
+"""
+
+import hashlib
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from groundmore_ros.errors import MissingDependencyError, ModelError
+from groundmore_ros.mora.backends.graph import Part
+from groundmore_ros.mora.backends.manifest import Manifest, file_digest, same_dtype
+
+__all__ = ["Profile", "TensorRtGraph", "build_engine", "engine_path"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What an engine is built for.
+
+    Attributes:
+        name: of the target.
+        frames: least, usual and most frames at once.
+        workspace_bytes: scratch memory that layers may use.
+        optimization_level: 0 to 5, how long the builder looks for fast kernels.
+    """
+
+    name: str
+    frames: tuple[int, int, int] = (1, 16, 32)
+    workspace_bytes: int = 2 << 30
+    optimization_level: int = 3
+
+
+def engine_path(onnx: Path, precision: str, profile: Profile) -> Path:
+    """Where the engine of an ONNX file lies: all that it depends on is in its name."""
+    trt = _tensorrt()
+    key = [
+        file_digest(onnx),
+        trt.__version__,
+        torch.cuda.get_device_name(),
+        list(torch.cuda.get_device_capability()),
+        precision,
+        [profile.frames, profile.workspace_bytes, profile.optimization_level],
+    ]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    return onnx.with_name(f"{onnx.stem}-{profile.name}-{digest}.engine")
+
+
+def build_engine(onnx: Path, manifest: Manifest, profile: Profile) -> Path:
+    """Build the engine of an ONNX file, which takes minutes; nothing half-built is ever found.
+
+    Raises:
+        ModelError: TensorRT cannot read the file or build from it.
+        MissingDependencyError: TensorRT is not installed.
+    """
+    trt = _tensorrt()
+    target = engine_path(onnx, manifest.precision, profile)
+    _LOG.warning("building %s for %s: this takes minutes", target.name, profile.name)
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(typed)
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(onnx)):
+        reasons = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
+        raise ModelError(f"TensorRT cannot read {onnx}: {reasons}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, profile.workspace_bytes)
+    config.builder_optimization_level = profile.optimization_level
+    config.add_optimization_profile(_shapes(builder, manifest, profile))
+    kept = onnx.with_name(f"timing-{trt.__version__}.cache")
+    timings = config.create_timing_cache(kept.read_bytes() if kept.is_file() else b"")
+    config.set_timing_cache(timings, ignore_mismatch=False)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ModelError(f"TensorRT cannot build {onnx}; its log says why")
+    _write(kept, bytes(timings.serialize()))
+    _write(target, bytes(plan))
+    return target
+
+
+def _shapes(builder: Any, manifest: Manifest, profile: Profile) -> Any:
+    shapes = builder.create_optimization_profile()
+    for name, shape in manifest.inputs.items():
+        fixed = tuple(int(d) for d in shape[1:])
+        shapes.set_shape(name, *((frames, *fixed) for frames in profile.frames))
+    return shapes
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.rename(path)
+
+
+class TensorRtGraph:
+    """A part in an engine."""
+
+    def __init__(
+        self, onnx: Path, manifest: Manifest, part: Part, device: str, profile: Profile
+    ) -> None:
+        """Load the engine of an ONNX file.
+
+        Raises:
+            ModelError: it is not built, or the device is no GPU.
+            MissingDependencyError: TensorRT is not installed.
+        """
+        trt = _tensorrt()
+        self._device = torch.device(device)
+        if self._device.type != "cuda":
+            raise ModelError(f"TensorRT needs a GPU; the device is {device}")
+        path = engine_path(onnx, manifest.precision, profile)
+        if not path.is_file():
+            raise ModelError(
+                f"no engine {path}: groundmore export {part.name} --model {manifest.model} "
+                f"--to tensorrt --target {profile.name} --out {onnx.parent}"
+            )
+        runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+        engine = runtime.deserialize_cuda_engine(path.read_bytes())
+        if engine is None:  # of another version or GPU in spite of its key, or damaged
+            engine = runtime.deserialize_cuda_engine(
+                build_engine(onnx, manifest, profile).read_bytes()
+            )
+        if engine is None:
+            raise ModelError(f"{path} cannot be loaded, nor what was built in its place")
+        self._engine, self._part = engine, part
+        self._context = engine.create_execution_context()
+        self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self._lock = threading.Lock()  # a context runs one thing at a time
+        self._most = profile.frames[2]
+        self.where = f"tensorrt {trt.__version__} ({profile.name})"
+
+    def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Outputs on the GPU; more frames than the engine takes go in several runs."""
+        pieces = [torch.split(t, self._most) for t in same_dtype(inputs)]
+        done = [self._once(*piece) for piece in zip(*pieces, strict=True)]
+        return tuple(torch.cat(outputs) for outputs in zip(*done, strict=True))
+
+    def _once(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        with self._lock:
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
+            for name, tensor in zip(self._part.inputs, inputs, strict=True):
+                self._context.set_input_shape(name, tuple(tensor.shape))
+                self._context.set_tensor_address(name, tensor.data_ptr())
+            outputs = []
+            for name in self._part.outputs:
+                shape = tuple(self._context.get_tensor_shape(name))
+                outputs.append(torch.empty(shape, dtype=torch.float32, device=self._device))
+                self._context.set_tensor_address(name, outputs[-1].data_ptr())
+            if not self._context.execute_async_v3(self._stream.cuda_stream):
+                raise ModelError(f"TensorRT's {self._part.name} failed; its log says why")
+            self._stream.synchronize()
+        return tuple(outputs)
+
+
+def _tensorrt() -> Any:
+    try:
+        import tensorrt
+    except ImportError as error:
+        raise MissingDependencyError(
+            "tensorrt is missing: JetPack has it; elsewhere pip install tensorrt"
+        ) from error
+    return tensorrt
