@@ -16,9 +16,11 @@ from groundmore_ros.mora.answer import Answer, AnsweredObject, Span, Status
 
 __all__ = [
     "Latencies",
+    "LiveMasks",
     "Result",
     "answer_fields",
     "event_fields",
+    "live_fields",
     "mask_fields",
     "shape_fields",
     "time_fields",
@@ -49,6 +51,7 @@ class Result:
         frame_ids: of the clip's frames.
         error: why there is no answer.
         latencies: s.
+        followed: whether masks of live frames come after those of the clip.
     """
 
     question_id: str
@@ -61,6 +64,29 @@ class Result:
     frame_ids: tuple[str, ...] = ()
     error: str = ""
     latencies: Latencies = field(default_factory=Latencies)
+    followed: bool = False
+
+
+@dataclass(frozen=True)
+class LiveMasks:
+    """An answer's objects in one frame that came after it.
+
+    Attributes:
+        question_id, camera: as in the message MotionMask.
+        stamp: ns, of the frame.
+        frame_id: likewise.
+        mask_logits: (H, W) of each object.
+        scores: of each object, those of the answer.
+        last: whether no more follow.
+    """
+
+    question_id: str
+    camera: str
+    stamp: int
+    frame_id: str
+    mask_logits: tuple[NDArray[np.float32], ...]
+    scores: tuple[float, ...]
+    last: bool = False
 
 
 def time_fields(stamp: int) -> Fields:
@@ -79,7 +105,8 @@ def mask_fields(result: Result) -> Iterator[Fields]:
     objects = result.answer.objects
     for t, stamp in enumerate(result.stamps):
         for k, found in enumerate(objects):
-            last = t == len(result.stamps) - 1 and k == len(objects) - 1
+            final = t == len(result.stamps) - 1 and k == len(objects) - 1
+            last = final and not result.followed
             yield _mask(result, stamp, t, k, found, last)
 
 
@@ -96,6 +123,22 @@ def _mask(result: Result, stamp: int, t: int, k: int, found: AnsweredObject, las
         "live": False,
         "last": last,
     }
+
+
+def live_fields(masks: LiveMasks) -> Iterator[Fields]:
+    """``groundmore/MotionMask`` for each object; live frames are not gated."""
+    for k, (logits, score) in enumerate(zip(masks.mask_logits, masks.scores, strict=True)):
+        yield {
+            "header": _header(masks.stamp, masks.frame_id),
+            "question_id": masks.question_id,
+            "camera": masks.camera,
+            "object": k,
+            **shape_fields(logits > 0),
+            "active": True,
+            "score": score,
+            "live": True,
+            "last": masks.last and k == len(masks.scores) - 1,
+        }
 
 
 def shape_fields(mask: NDArray[np.bool_]) -> Fields:

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from groundmore_ros.commands.options import (
+    DecoderOption,
+    DeviceOption,
+    EncoderOption,
+    LoadOption,
+    how_to_load,
+)
 from groundmore_ros.errors import GroundmoreError
 
 if TYPE_CHECKING:
@@ -26,7 +33,10 @@ def ask(
     source: Path = typer.Argument(..., help="A rosbag2, a video file, or a folder of pictures."),
     question: str = typer.Option(..., "--question", "-q", help="As you would ask a person."),
     model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
+    device: DeviceOption = "auto",
+    encoder: EncoderOption = "torch",
+    decoder: DecoderOption = "torch",
+    load: LoadOption = [],  # noqa: B006 - typer copies it
     topic: str = typer.Option(None, help="A bag's image topic, where it has several."),
     at: float = typer.Option(
         None, help="End of the one clip to ask about (s): a stamp, or an offset from the start."
@@ -48,11 +58,12 @@ def ask(
     for name, value in (("--at", at or 0.0), ("--window", window), ("--rate", rate)):
         if not math.isfinite(value):
             raise GroundmoreError(f"{name} is {value}; expected a finite number")
+    loading = how_to_load(device, encoder, decoder, load)
     with open_source(source, topic):
         pass
     from groundmore_ros.mora import Mora
 
-    mora = Mora.from_pretrained(model, device=device)
+    mora = Mora.from_pretrained(model, **loading)
     answers = []
     broken = 0
     with ExitStack() as stack:

@@ -8,7 +8,14 @@ from typing import Any
 
 import typer
 
-from groundmore_ros.commands.options import prepare_file
+from groundmore_ros.commands.options import (
+    DecoderOption,
+    DeviceOption,
+    EncoderOption,
+    LoadOption,
+    how_to_load,
+    prepare_file,
+)
 from groundmore_ros.commands.ros import keep_to_this_machine, require_ros
 from groundmore_ros.errors import GroundmoreError
 
@@ -50,7 +57,10 @@ def question(
     model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
     frames: int = typer.Option(16, min=1, help="Frames of the clip."),
     repeats: int = typer.Option(3, min=1, help="Times each; medians are told."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
+    device: DeviceOption = "auto",
+    encoder: EncoderOption = "torch",
+    decoder: DecoderOption = "torch",
+    load: LoadOption = [],  # noqa: B006 - typer copies it
     out: Path = typer.Option(None, help="JSON file for the figures."),
 ) -> None:
     """A question about a clip of 1280x720: as the originals do it, anew, and from kept features."""
@@ -58,7 +68,8 @@ def question(
     from groundmore_ros.mora import Mora
     from groundmore_ros.mora.bench import bench_question
 
-    rows = bench_question(Mora.from_pretrained(model, device=device), frames, repeats)
+    mora = Mora.from_pretrained(model, **how_to_load(device, encoder, decoder, load))
+    rows = bench_question(mora, frames, repeats)
     _write(out, {"cores": os.cpu_count(), "runs": rows})
     _print(rows)
 

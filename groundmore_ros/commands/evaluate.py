@@ -9,7 +9,6 @@ import typer
 
 from groundmore_ros.commands.evaluating import (
     CORES,
-    DeviceOption,
     ExecutorOption,
     FramesOption,
     RetryOption,
@@ -19,7 +18,14 @@ from groundmore_ros.commands.evaluating import (
     frames_of,
     make_executor,
 )
-from groundmore_ros.commands.options import prepare_folder
+from groundmore_ros.commands.options import (
+    DecoderOption,
+    DeviceOption,
+    EncoderOption,
+    LoadOption,
+    how_to_load,
+    prepare_folder,
+)
 from groundmore_ros.commands.progress import progress_bar
 from groundmore_ros.commands.ros import keep_to_this_machine, require_ros
 from groundmore_ros.errors import GroundmoreError
@@ -47,6 +53,9 @@ def evaluate(
     predictions: Path = typer.Option(None, help="Folder of predictions to score instead."),
     out: Path = typer.Option(None, help="Folder for report.html, figures and predictions."),
     device: DeviceOption = "auto",
+    encoder: EncoderOption = "torch",
+    decoder: DecoderOption = "torch",
+    load: LoadOption = [],  # noqa: B006 - typer copies it
     frames: FramesOption = "auto",
     split: SplitOption = None,
     topic: TopicOption = None,
@@ -95,7 +104,7 @@ def evaluate(
     job = Job(
         dataset,
         None if through_node else chosen,
-        device=device,
+        loading=how_to_load(device, encoder, decoder, load),
         asking=asking,
         predictions=predictions or (out / "predictions" if out else None),
     )

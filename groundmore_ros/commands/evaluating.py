@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CORES",
     "EXECUTORS",
-    "DeviceOption",
     "ExecutorOption",
     "FramesOption",
     "RetryOption",
@@ -29,7 +28,6 @@ __all__ = [
 EXECUTORS = ("local", "ray")
 CORES = os.cpu_count() or 1
 
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 FramesOption = Annotated[
     str, typer.Option(help="Frames of a clip: a number, all, or auto: the protocol's.")
 ]

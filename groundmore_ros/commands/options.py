@@ -2,10 +2,55 @@
 """What several subcommands read from their arguments."""
 
 from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from groundmore_ros.errors import GroundmoreError
 
-__all__ = ["prepare_file", "prepare_folder"]
+__all__ = [
+    "DecoderOption",
+    "DeviceOption",
+    "EncoderOption",
+    "LoadOption",
+    "how_to_load",
+    "prepare_file",
+    "prepare_folder",
+]
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+EncoderOption = Annotated[
+    str, typer.Option(help="SAM's image encoder runs by torch, onnx[:FILE] or tensorrt[:FILE].")
+]
+DecoderOption = Annotated[str, typer.Option(help="SAM's mask decoder, likewise.")]
+LoadOption = Annotated[
+    list[str],
+    typer.Option(
+        help="NAME=VALUE, again and again: how the model is loaded, such as dtype=bfloat16, "
+        "reasoning=prefill, quantization=4bit, provider=cpu (docs/models.md)."
+    ),
+]
+LOADING = (
+    "attn_implementation", "conversation", "decoder_dtype", "dtype", "engines", "provider",
+    "quantization", "reasoning", "strict", "target", "vision_tower",
+)  # fmt: skip
+
+
+def how_to_load(device: str, encoder: str, decoder: str, load: list[str]) -> dict[str, Any]:
+    """Keywords for ``Mora.from_pretrained``.
+
+    Raises:
+        GroundmoreError: a setting that is none.
+    """
+    found: dict[str, Any] = {"device": device, "encoder": encoder, "decoder": decoder}
+    for setting in load:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in LOADING:
+            raise GroundmoreError(
+                f"--load is {setting!r}; expected NAME=VALUE with one of {', '.join(LOADING)}"
+            )
+        found[name] = value.lower() not in ("false", "no", "0") if name == "strict" else value
+    return found
 
 
 def prepare_file(path: Path | None) -> None:

@@ -7,7 +7,6 @@ import typer
 
 from groundmore_ros.commands.evaluating import (
     CORES,
-    DeviceOption,
     ExecutorOption,
     FramesOption,
     RetryOption,
@@ -17,7 +16,14 @@ from groundmore_ros.commands.evaluating import (
     frames_of,
     make_executor,
 )
-from groundmore_ros.commands.options import prepare_folder
+from groundmore_ros.commands.options import (
+    DecoderOption,
+    DeviceOption,
+    EncoderOption,
+    LoadOption,
+    how_to_load,
+    prepare_folder,
+)
 from groundmore_ros.commands.progress import progress_bar
 
 __all__ = ["register"]
@@ -35,6 +41,9 @@ def predict(
     out: Path = typer.Option(..., help="Folder for the predictions; a run that is there goes on."),
     model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
     device: DeviceOption = "auto",
+    encoder: EncoderOption = "torch",
+    decoder: DecoderOption = "torch",
+    load: LoadOption = [],  # noqa: B006 - typer copies it
     frames: FramesOption = "auto",
     split: SplitOption = None,
     topic: TopicOption = None,
@@ -55,7 +64,7 @@ def predict(
     job = Job(
         dataset,
         model,
-        device=device,
+        loading=how_to_load(device, encoder, decoder, load),
         asking=Asking(frames_of(frames, dataset)),
         predictions=out,
         scored=False,

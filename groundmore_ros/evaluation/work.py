@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from groundmore_ros.datasets.base import Dataset, Question, Video
 from groundmore_ros.errors import GroundmoreError
@@ -35,7 +35,7 @@ class Job:
     Attributes:
         dataset: the videos.
         model: as for ``Mora.from_pretrained``; None: predictions are given.
-        device: likewise.
+        loading: its keywords.
         asking: how questions are put, and how many frames are scored.
         predictions: folder of what has been predicted before.
         scored: whether answers are scored.
@@ -43,7 +43,7 @@ class Job:
 
     dataset: Dataset
     model: str | None
-    device: str = "auto"
+    loading: dict[str, Any] = field(default_factory=lambda: {"device": "auto"})
     asking: Asking = field(default_factory=Asking)
     predictions: Path | None = None
     scored: bool = True
@@ -151,7 +151,7 @@ class Worker:
             if self._threads:
                 torch.set_num_threads(self._threads)
             assert self._job.model is not None
-            self._mora = Mora.from_pretrained(self._job.model, device=self._job.device)
+            self._mora = Mora.from_pretrained(self._job.model, **self._job.loading)
         return self._mora
 
 

@@ -4,8 +4,9 @@
 Shape legend: T frames of H x W pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ class AnsweredObject:
         active: bool (T,), the gate.
         spans: first to last active frame's stamp of each run.
         score: 0..1.
+        prompt: what it is followed by into later frames (``Mora.follow``).
     """
 
     mask_logits: NDArray[np.float32]
@@ -47,6 +49,7 @@ class AnsweredObject:
     active: NDArray[np.bool_]
     spans: list[Span]
     score: float
+    prompt: Any = field(default=None, repr=False, compare=False)
 
     @property
     def masks(self) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from groundmore_ros.errors import BadFrameError, GroundmoreError, ModelError
 from groundmore_ros.mora.answer import Answer, AnsweredObject, Status, find_spans, gate
 from groundmore_ros.mora.backends.opening import Where, use_backends
 from groundmore_ros.mora.conversation import build_prompt
+from groundmore_ros.mora.following import EncodedFrame, Follower, Prompt
 from groundmore_ros.mora.generation import Said, generate, prefill, prompt_embeddings
 from groundmore_ros.mora.loading import LoadOptions, load
 from groundmore_ros.mora.modeling import ABSENT_LOGIT, Clip, FrameFeatures, MoraForCausalLM
@@ -33,19 +34,6 @@ class Timing(Protocol):
 
     reason: float
     decode: float
-
-
-class EncodedFrame(NamedTuple):
-    """Features of one frame, and the frame's size."""
-
-    features: FrameFeatures
-    height: int
-    width: int
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return self.features.nbytes
 
 
 class Mora:
@@ -191,6 +179,10 @@ class Mora:
             timing.decode = time.perf_counter() - reasoned
         return answer
 
+    def follow(self, prompt: Prompt) -> Follower:
+        """Go on masking an answered object in frames that come later, in the order they come."""
+        return Follower(self.model, self._processor, prompt)
+
     def _say(self, clip: Clip, question: str) -> list[Said]:
         """Ask the language model, about the clip or about each frame alone."""
         parts = build_prompt(self.config.conversation, question + self.config.question_suffix)
@@ -210,7 +202,7 @@ class Mora:
         if clip.tracks is not None and not clip.tracks.valid.any():
             objects = []
         elif self.config.pooling == "frame":
-            objects = self._objects_of_frames(clip, frames, said, times, size)
+            objects = self._objects_of_frames(frames, said, times, size)
         else:
             objects = [
                 self._object(clip, frames, said[0], at, times, size) for at in self._segs(said[0])
@@ -248,13 +240,13 @@ class Mora:
             logits = self.model.point(seg, clip.reasoning.keys[0], clip.tracks.valid)
             chosen = int(logits.argmax())
             score *= float(logits.float().softmax(-1)[chosen])
-        drawn, _ = self.model.draw(clip, frames, seg, chosen)
+        drawn, _ = self.model.draw(frames, seg, clip.seen(chosen))
         scores = self._frame_scores(clip, said, at, chosen)
-        return self._answered(drawn, scores, score, stamps, size)
+        prompt = Prompt(seg, chosen, clip.linker)
+        return self._answered(drawn, scores, score, stamps, size, prompt)
 
     def _objects_of_frames(
         self,
-        clip: Clip,
         frames: list[FrameFeatures],
         said: list[Said],
         stamps: NDArray[np.float64],
@@ -267,14 +259,15 @@ class Mora:
             there = [t for t, at in enumerate(segs) if len(at) > i]
             states = torch.stack([said[t].states[segs[t][i]] for t in there])
             masks, _ = self.model.draw(
-                clip, [frames[t] for t in there], self.model.seg_embedding(states), None
+                [frames[t] for t in there], embeddings := self.model.seg_embedding(states), None
             )
             drawn = masks.new_full((len(frames), *masks.shape[1:]), ABSENT_LOGIT)
             drawn[torch.tensor(there, device=drawn.device)] = masks
             chances = [said[t].log_chances[: segs[t][i] + 1].sum().exp() for t in there]
             score = float(torch.stack(chances).mean())
             scores = np.ones(len(frames), np.float32)
-            objects.append(self._answered(drawn, scores, score, stamps, size))
+            prompt = Prompt(embeddings[-1], None, None)
+            objects.append(self._answered(drawn, scores, score, stamps, size, prompt))
         return objects
 
     def _answered(
@@ -284,11 +277,12 @@ class Mora:
         score: float,
         stamps: NDArray[np.float64],
         size: tuple[int, int],
+        prompt: Prompt,
     ) -> AnsweredObject:
         masks = self._processor.to_frame(drawn, *size).cpu().numpy()
         active = gate(frame_scores, self.config.gate_threshold)
         spans = find_spans(active, stamps, frame_scores)
-        return AnsweredObject(masks, frame_scores, active, spans, score)
+        return AnsweredObject(masks, frame_scores, active, spans, score, prompt)
 
     def _frame_scores(
         self, clip: Clip, said: Said, at: int, chosen: int | None

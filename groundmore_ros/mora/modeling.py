@@ -23,9 +23,9 @@ from groundmore_ros.mora.objects import (
     track_features,
 )
 from groundmore_ros.mora.segmentation import Segmenter
-from groundmore_ros.mora.tracking import Tracks, link
+from groundmore_ros.mora.tracking import Linker, Tracks, link
 
-__all__ = ["ABSENT_LOGIT", "Clip", "FrameFeatures", "MoraForCausalLM", "TemporalHead"]
+__all__ = ["ABSENT_LOGIT", "Clip", "FrameFeatures", "MoraForCausalLM", "Seen", "TemporalHead"]
 
 ABSENT_LOGIT = -20.0  # mask logit where the object is not there
 BOX_MARGIN = 0.1  # of a box's size, how far beyond its edges a mask may reach
@@ -60,12 +60,35 @@ class Clip(NamedTuple):
         moments: (T, E) temporal tokens.
         tracks: objects through the clip, or None.
         reasoning: what is known of them, or None.
+        linker: follows the tracks into further frames, or None.
     """
 
     tokens: Tensor
     moments: Tensor
     tracks: Tracks | None
     reasoning: Reasoning | None
+    linker: Linker | None = None
+
+    def seen(self, chosen: int | None) -> "Seen | None":
+        """Where a track is in each frame; None where there are no tracks."""
+        if chosen is None or self.tracks is None:
+            return None
+        tracks = self.tracks
+        return Seen(tracks.boxes[chosen], tracks.queries[chosen], tracks.present[chosen])
+
+
+class Seen(NamedTuple):
+    """One object in T frames, as it was found there.
+
+    Attributes:
+        boxes: (T, 4) as in :class:`FrameObjects`.
+        queries: (T, D).
+        present: (T,) bool.
+    """
+
+    boxes: Tensor
+    queries: Tensor
+    present: Tensor
 
 
 class TemporalHead(nn.Module):
@@ -175,9 +198,10 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
             tokens = self.projector(patches.to(_dtype_of(self.projector)))
             return Clip(tokens, tokens.mean(1), None, None)
         moments, tokens = self.pooled_tokens(patches.to(_dtype_of(self.projector)))
-        tracks = reasoning = None
+        tracks = reasoning = linker = None
         if self.config.object_queries:
-            tracks = link([f.objects for f in frames if f.objects], self.config.object_queries)
+            objects = [f.objects for f in frames if f.objects]
+            tracks, linker = link(objects, self.config.object_queries)
             reasoning = self.object_reasoner(
                 tracks.queries[None],
                 track_features(tracks.boxes[None], tracks.scores[None], tracks.present[None]),
@@ -187,7 +211,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
             if self.config.object_tokens:
                 known = reasoning.tokens[0, tracks.valid]  # (K', S, E)
                 tokens = torch.cat([tokens, known.flatten(0, 1)])
-        return Clip(tokens[None], moments, tracks, reasoning)
+        return Clip(tokens[None], moments, tracks, reasoning, linker)
 
     def pooled_tokens(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Temporal tokens (T, E), and with the N spatial ones behind them, of patches (T, N, V)."""
@@ -237,29 +261,27 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         return likeness.masked_fill(~valid, -1e4)
 
     def draw(
-        self, clip: Clip, frames: list[FrameFeatures], seg: Tensor, chosen: int | None
+        self, frames: list[FrameFeatures], seg: Tensor, seen: Seen | None
     ) -> tuple[Tensor, Tensor]:
         """Mask logits (T, 4G, 4G) and predicted IoU (T,) of one object, all frames in one batch.
 
         Args:
-            clip: of these frames.
             frames: T of them.
-            seg: (C,) the [SEG] embedding, or one a frame (T, C): the prompt itself, where no object
-                is chosen.
-            chosen: the track that is meant, where the model has object tokens.
+            seg: (C,) the [SEG] embedding, or one a frame (T, C): the prompt itself, where the model
+                does not look for objects.
+            seen: the object that is meant, where it does.
         """
         embeddings = torch.stack([f.embedding for f in frames])  # (T, C, G, G)
-        if chosen is None or clip.tracks is None:
+        if seen is None:
             return self.segmenter.decode(embeddings, seg.expand(len(frames), -1)[:, None])
-        tracks = clip.tracks
-        places = self.segmenter.box_code(tracks.boxes[chosen])
-        prompts = self.object_queries.prompts(places, tracks.queries[chosen])
-        masks, quality = self.segmenter.decode(embeddings, prompts)
-        there = tracks.present[chosen]
+        places = self.segmenter.box_code(seen.boxes)
+        masks, quality = self.segmenter.decode(
+            embeddings, self.object_queries.prompts(places, seen.queries)
+        )
         # SAM takes a box for a hint, and goes on into a neighbour of the same colour.
-        kept = there[:, None, None] & _around(tracks.boxes[chosen], masks.shape[-1])
+        kept = seen.present[:, None, None] & _around(seen.boxes, masks.shape[-1])
         absent = torch.full_like(masks, ABSENT_LOGIT)
-        return torch.where(kept, masks, absent), quality * there
+        return torch.where(kept, masks, absent), quality * seen.present
 
     def frame_logits(self, clip: Clip, loc: Tensor, chosen: int | None) -> Tensor:
         """Logits (T,) of each frame being inside the event that [LOC]'s state (E,) means."""

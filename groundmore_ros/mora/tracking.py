@@ -15,7 +15,7 @@ from torch import Tensor
 
 from groundmore_ros.mora.objects import FrameObjects
 
-__all__ = ["Tracks", "link"]
+__all__ = ["Linker", "Tracks", "link"]
 
 NEW_SCORE = 0.3  # an object this certain starts a track
 KEEP_SCORE = 0.15  # one less certain is not even matched
@@ -43,8 +43,11 @@ class Tracks(NamedTuple):
 
 
 class _Track:
-    def __init__(self, frame: int, found: int, identity: NDArray, box: NDArray) -> None:
+    def __init__(
+        self, frame: int, found: int, score: float, identity: NDArray, box: NDArray
+    ) -> None:
         self.found = {frame: found}
+        self.sureness = score  # summed over its frames
         self.identity = identity
         self.box = box
         self.velocity = np.zeros(2)
@@ -66,38 +69,71 @@ class _Track:
         self.found[frame], self.box, self.last = found, box, frame
 
 
-def link(frames: list[FrameObjects], most: int) -> Tracks:
+class Linker:
+    """Follows objects from frame to frame, for as long as frames come."""
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._seen = 0
+
+    def add(self, frame: FrameObjects) -> None:
+        """Find the tracks' objects among those of the next frame, unbatched: (K, ...)."""
+        scores = frame.scores.float().cpu().numpy()
+        keep = np.flatnonzero(scores >= KEEP_SCORE)
+        identities = frame.identities.float().cpu().numpy()[keep]
+        boxes = frame.boxes.float().cpu().numpy()[keep]
+        t, self._seen = self._seen, self._seen + 1
+        taken = _match(self._tracks, t, keep, identities, boxes)
+        for i, found in enumerate(keep):
+            if i not in taken and scores[found] >= NEW_SCORE:
+                self._tracks.append(
+                    _Track(t, int(found), float(scores[found]), identities[i], boxes[i])
+                )
+            elif i in taken:
+                taken[i].sureness += float(scores[found])
+
+    def rank(self) -> None:
+        """Put the longest and surest tracks first; until now they stand as they began."""
+        self._tracks.sort(key=lambda track: -track.sureness)
+
+    def found_in_last(self, track: int) -> int | None:
+        """Which of the last frame's objects a track is, or None where it is not there."""
+        return self._tracks[track].found.get(self._seen - 1)
+
+    def gather(self, frames: list[FrameObjects], most: int) -> Tracks:
+        """The first tracks through the frames that were added."""
+        return _gather(frames, self._tracks[:most], most)
+
+
+def link(frames: list[FrameObjects], most: int) -> tuple[Tracks, Linker]:
     """Follow objects through frames.
 
     Args:
         frames: T of them, each unbatched: (K, ...).
         most: tracks kept, the longest and surest first.
+
+    Returns:
+        the tracks, and what follows them further.
     """
-    tracks: list[_Track] = []
-    scores = [f.scores.float().cpu().numpy() for f in frames]
-    for t, frame in enumerate(frames):
-        keep = np.flatnonzero(scores[t] >= KEEP_SCORE)
-        identities = frame.identities.float().cpu().numpy()[keep]
-        boxes = frame.boxes.float().cpu().numpy()[keep]
-        taken = _match(tracks, t, keep, identities, boxes)
-        for i, found in enumerate(keep):
-            if i not in taken and scores[t][found] >= NEW_SCORE:
-                tracks.append(_Track(t, int(found), identities[i], boxes[i]))
-    tracks.sort(key=lambda k: -sum(scores[t][j] for t, j in k.found.items()))
-    return _gather(frames, tracks[:most], most)
+    linker = Linker()
+    for frame in frames:
+        linker.add(frame)
+    linker.rank()
+    return linker.gather(frames, most), linker
 
 
 def _match(
     tracks: list[_Track], t: int, keep: NDArray, identities: NDArray, boxes: NDArray
-) -> set[int]:
+) -> dict[int, _Track]:
+    """Extend tracks by what was found; tells which by which."""
     if not tracks or not len(keep):
-        return set()
+        return {}
     cost = np.stack([track.cost(t, identities, boxes) for track in tracks])
-    taken = set()
+    taken: dict[int, _Track] = {}
     for row, column in zip(*linear_sum_assignment(cost), strict=True):
         if cost[row, column] <= WORST_MATCH:
             tracks[row].extend(t, int(keep[column]), identities[column], boxes[column])
-            taken.add(int(column))
+            taken[int(column)] = tracks[row]
     return taken
 
 

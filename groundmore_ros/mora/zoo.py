@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model names to folders."""
 
+import re
 from pathlib import Path
 
 from groundmore_ros.errors import ModelError
 from groundmore_ros.resources import find_resource
 
 __all__ = ["resolve_model"]
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def resolve_model(name: str) -> Path:
@@ -25,9 +28,10 @@ def resolve_model(name: str) -> Path:
         cached = _cached(name)
         if cached is not None:
             return cached
+    fetch = f"groundmore fetch {name}" if HUB_ID.fullmatch(name) else "groundmore fetch NAME"
     raise ModelError(
         f"no model {name!r} on this machine: expected a folder with config.json, the name of a "
-        "shipped model (mora-nano), or a model in the local hub cache"
+        f"shipped model (mora-nano), or a model in the local hub cache ({fetch})"
     )
 
 

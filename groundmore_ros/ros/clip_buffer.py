@@ -106,19 +106,29 @@ class ClipBuffer:
         while len(self._frames) > 1 and (
             held > self._most_bytes or self._frames[0].stamp < newest - self._length
         ):
-            held -= self._frames.popleft().nbytes
+            oldest = self._frames.popleft()
+            held -= oldest.nbytes
+            self.counts["never_encoded"] += not oldest.encoded
 
     def between(self, start: int, end: int) -> list[BufferedFrame]:
         """The whole frames with stamps in [start, end] (ns), in order."""
         with self._lock:
             return [f for f in self._frames if start <= f.stamp <= end and not f.broken]
 
-    def unencoded(self, recent: int | None = None) -> BufferedFrame | None:
-        """The oldest frame without features; with ``recent``, among those of the newest ns only."""
+    def after(self, stamp: int) -> list[BufferedFrame]:
+        """The whole frames with later stamps (ns), in order."""
         with self._lock:
-            for frame in self._frames:
+            return [f for f in self._frames if f.stamp > stamp and not f.broken]
+
+    def unencoded(self, recent: int | None = None) -> BufferedFrame | None:
+        """The newest frame without features; with ``recent``, of the newest ns only.
+
+        Where frames come faster than they are encoded, the newest are what a question is about.
+        """
+        with self._lock:
+            for frame in reversed(self._frames):
                 if recent is not None and frame.stamp < self._frames[-1].stamp - recent:
-                    continue
+                    return None
                 if not frame.encoded and not frame.broken:
                     return frame
         return None

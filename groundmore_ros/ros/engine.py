@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions to results, on two threads: one encodes frames as they come, one answers.
+"""Questions to results: one thread encodes frames as they come, one answers, one follows.
 
 Knows nothing of ROS: results go to a callable. Every question gets exactly one result, whatever
 happens.
@@ -18,6 +18,7 @@ from groundmore_ros.mora.answer import Status
 from groundmore_ros.mora.assistant import Mora
 from groundmore_ros.mora.question import check_question
 from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
+from groundmore_ros.ros.following import DeliverLive, FollowThread
 
 __all__ = ["AnswerEngine", "EngineSettings", "PendingQuestion"]
 
@@ -53,6 +54,7 @@ class PendingQuestion:
         end: ns, the clip's end; None: the newest frame, once there is one.
         window: s.
         arrived: s, of the monotonic clock.
+        follow: s, how long live frames are masked after the answer.
         cancelled: its id was used again, or the node goes to rest.
     """
 
@@ -62,6 +64,7 @@ class PendingQuestion:
     end: int | None
     window: float
     arrived: float
+    follow: float = 0.0
     cancelled: bool = False
 
 
@@ -78,8 +81,9 @@ class AnswerEngine:
         settings: EngineSettings,
         deliver: Deliver,
         on_error: Callable[[str], None] = lambda text: None,
+        deliver_live: DeliverLive = lambda masks, frame: None,
     ) -> None:
-        """Start both threads.
+        """Start the threads.
 
         Args:
             mora: the model.
@@ -87,8 +91,10 @@ class AnswerEngine:
             settings: how questions are treated.
             deliver: given each result and the frames it was made from, on the thread that made it.
             on_error: told of errors that are not a question's.
+            deliver_live: given the masks of frames that come after an answer.
         """
         self.mora = mora
+        self.following = FollowThread(mora, deliver_live, on_error, settings.frame_wait)
         self.failures = 0
         self.failed_at = -math.inf  # s, of the monotonic clock
         self.last_latencies = Latencies()
@@ -117,6 +123,7 @@ class AnswerEngine:
         """To be called after a buffer has received a frame."""
         with self._changed:
             self._changed.notify_all()
+        self.following.frame_arrived()
 
     def submit(self, pending: PendingQuestion) -> None:
         """Take a question; a pending one with the same id is cancelled.
@@ -144,7 +151,7 @@ class AnswerEngine:
             self._finish(pending, Status.OVERLOADED, f"{waiting} questions wait already")
 
     def cancel(self, question_id: str) -> bool:
-        """Cancel questions with this id: those that wait at once, one in work when it is done.
+        """Cancel questions with this id: at once, but for one in work, which is when it is done.
 
         Returns:
             whether there was one.
@@ -157,7 +164,7 @@ class AnswerEngine:
                 self._current.cancelled = True
         for old in found:
             self._finish(old, Status.CANCELLED, "its id was used again")
-        return bool(found) or working
+        return self.following.cancel(question_id) or bool(found) or working
 
     def stop(self) -> None:
         """Cancel what waits, wait for what is in work, end the threads."""
@@ -172,6 +179,7 @@ class AnswerEngine:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
+        self.following.stop()
 
     # --- encoder thread
     # ----------------------------------------------------------------------------
@@ -304,6 +312,7 @@ class AnswerEngine:
             stamps=tuple(f.stamp for f in kept),
             frame_ids=tuple(f.frame_id for f in kept),
             latencies=timing,
+            followed=pending.follow > 0 and answer.status is Status.OK,
         )
         return result, kept
 
@@ -331,6 +340,8 @@ class AnswerEngine:
                     frames = []
         try:
             self._deliver(result, frames)
+            if result.followed:
+                self.following.add(result, pending.buffer, pending.follow)
         except Exception as error:  # noqa: BLE001 - publishing must not end the thread
             self._failed(f"delivering {pending.question_id} failed: {error!r}")
             if result.status is not Status.FAILED:

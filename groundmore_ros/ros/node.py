@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from groundmore.msg import MotionQuestion
-from groundmore_ros.bags.records import Result
+from groundmore_ros.bags.records import LiveMasks, Result
 from groundmore_ros.bags.sampling import Verdict
 from groundmore_ros.bags.sources import stamp_of
 from groundmore_ros.errors import BadFrameError, BadQuestionError, GroundmoreError, ModelError
@@ -31,7 +31,7 @@ from groundmore_ros.ros.conversions import lazy_decoder, peek_header
 from groundmore_ros.ros.diagnostics import diagnostics
 from groundmore_ros.ros.engine import AnswerEngine, EngineSettings, PendingQuestion
 from groundmore_ros.ros.outputs import Outputs
-from groundmore_ros.ros.parameters import PARAMETERS, Parameter
+from groundmore_ros.ros.parameters import LOADING, PARAMETERS, Parameter
 from groundmore_ros.ros.throughput import choose_encode_ahead
 
 __all__ = ["MoraNode"]
@@ -40,6 +40,7 @@ QUESTIONS_KEPT = 1000
 CALLBACKS_TIMED = 3000  # newest image callbacks that diagnostics tell about
 DIAGNOSE_EVERY = 1.0  # s
 WARN_EVERY = 5.0  # s
+LONGEST_FOLLOW = 86400.0  # s
 
 
 class MoraNode(LifecycleNode):
@@ -124,13 +125,9 @@ class MoraNode(LifecycleNode):
         topics = self._value("image_topics")
         if not topics or not all(topics):
             raise ModelError(f"image_topics is {topics}; expected at least one topic")
-        mora = Mora.from_pretrained(
-            self._value("model"),
-            device=self._value("device"),
-            dtype=self._value("dtype"),
-            encoder=self._value("encoder"),
-            decoder=self._value("decoder"),
-        )
+        # An empty text stands for none: parameters have no such value.
+        loading: dict[str, Any] = {n: v for n in LOADING if (v := self._value(n)) != ""}
+        mora = Mora.from_pretrained(self._value("model"), **loading)
         self._ahead = choose_encode_ahead(
             mora, self._value("encode_ahead"), self._value("clip_rate") * len(topics)
         )
@@ -147,8 +144,9 @@ class MoraNode(LifecycleNode):
         self._outputs = Outputs(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.mora = mora
+        backends = ", ".join(f"{part} {where}" for part, where in mora.backends.items())
         self.get_logger().info(
-            f"{mora.name} on {mora.model.device}; encode_ahead: {self._ahead}; "
+            f"{mora.name} on {mora.model.device}, {backends}; encode_ahead: {self._ahead}; "
             f"cameras: {', '.join(b.camera for b in self._buffers)}"
         )
 
@@ -167,6 +165,7 @@ class MoraNode(LifecycleNode):
             ),
             self._deliver,
             self._on_engine_error,
+            self._deliver_live,
         )
         compressed = self._value("image_transport") == "compressed"
         self._cameras = [
@@ -281,9 +280,9 @@ class MoraNode(LifecycleNode):
                 f"window is {message.window:g} s; expected 0 (the parameter) or up to {longest:g}, "
                 "which buffer_seconds keeps"
             )
-        if message.follow != 0:
+        if not 0 <= message.follow <= LONGEST_FOLLOW:
             raise BadQuestionError(
-                f"follow is {message.follow:g} s; following is not supported yet, expected 0"
+                f"follow is {message.follow:g} s; expected 0 (not at all) to {LONGEST_FOLLOW}"
             )
         stamp = stamp_of(message.header)
         if stamp < 0:
@@ -295,6 +294,7 @@ class MoraNode(LifecycleNode):
             end=stamp or buffer.newest,
             window=window,
             arrived=time.monotonic(),
+            follow=float(message.follow),
         )
 
     def _camera(self, name: str) -> ClipBuffer:
@@ -315,6 +315,10 @@ class MoraNode(LifecycleNode):
         self._answers[result.status.name] += 1
         if self._outputs is not None:
             self._outputs.publish(result, frames)
+
+    def _deliver_live(self, masks: LiveMasks, frame: BufferedFrame | None) -> None:
+        if self._outputs is not None:
+            self._outputs.publish_live(masks, frame)
 
     def _on_engine_error(self, text: str) -> None:
         self._last_error = text

@@ -4,11 +4,19 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
 from groundmore.msg import EventSpan, MotionAnswer, MotionMask
-from groundmore_ros.bags.records import Result, answer_fields, event_fields, mask_fields
+from groundmore_ros.bags.records import (
+    LiveMasks,
+    Result,
+    answer_fields,
+    event_fields,
+    live_fields,
+    mask_fields,
+)
 from groundmore_ros.bags.writer import overlay
 from groundmore_ros.ros.clip_buffer import BufferedFrame
 from groundmore_ros.ros.conversions import fill, image_message
@@ -64,27 +72,45 @@ class Outputs:
             self._node.get_logger().warning(f"no picture of this answer: {error!r}")
         self._answers.publish(fill(MotionAnswer(), answer_fields(result)))
 
+    def publish_live(self, masks: LiveMasks, frame: BufferedFrame | None) -> None:
+        """Publish the masks of a frame that came after the answer, and its pictures."""
+        for mask in live_fields(masks):
+            self._masks.publish(fill(MotionMask(), mask))
+        if frame is None:
+            return
+        union = np.logical_or.reduce([logits > 0 for logits in masks.mask_logits])
+        try:
+            self._publish_picture(frame, union, union, active=True)
+        except Exception as error:  # noqa: BLE001 - pictures for people never end a stream
+            self._node.get_logger().warning(f"no picture of this frame: {error!r}")
+
     def _publish_pictures(self, result: Result, frames: list[BufferedFrame]) -> None:
-        """Pictures are made only while somebody looks."""
         answer = result.answer
-        wants_mask = self._mask_image.get_subscription_count() > 0
-        wants_overlay = self._overlay.get_subscription_count() > 0
-        if answer is None or not (wants_mask or wants_overlay):
+        if answer is None:
             return
         gated = answer.masks
         for t, frame in enumerate(frames):
-            header = {
-                "stamp": {"sec": frame.stamp // 10**9, "nanosec": frame.stamp % 10**9},
-                "frame_id": frame.frame_id,
-            }
-            if wants_mask:
-                pixels = gated[t].astype(np.uint8) * 255
-                self._mask_image.publish(image_message(header, pixels))
-            if wants_overlay:
-                active = bool(gated[t].any())
-                mask = gated[t] if active else answer.mask_logits[t] > 0
-                drawn = overlay(frame.decode(), mask, active)
-                self._overlay.publish(image_message(header, drawn))
+            active = bool(gated[t].any())
+            shown = gated[t] if active else answer.mask_logits[t] > 0
+            self._publish_picture(frame, gated[t], shown, active=active)
+
+    def _publish_picture(
+        self,
+        frame: BufferedFrame,
+        mask: NDArray[np.bool_],
+        shown: NDArray[np.bool_],
+        *,
+        active: bool,
+    ) -> None:
+        """A frame's mask and overlay, each made only while somebody looks."""
+        header = {
+            "stamp": {"sec": frame.stamp // 10**9, "nanosec": frame.stamp % 10**9},
+            "frame_id": frame.frame_id,
+        }
+        if self._mask_image.get_subscription_count() > 0:
+            self._mask_image.publish(image_message(header, mask.astype(np.uint8) * 255))
+        if self._overlay.get_subscription_count() > 0:
+            self._overlay.publish(image_message(header, overlay(frame.decode(), shown, active)))
 
     def close(self) -> None:
         """Destroy the publishers."""

@@ -4,7 +4,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PARAMETERS", "Parameter"]
+__all__ = ["LOADING", "PARAMETERS", "Parameter"]
+
+# Those that are keywords of Mora.from_pretrained.
+LOADING = (
+    "device", "dtype", "encoder", "decoder", "engines", "provider", "target", "reasoning",
+    "vision_tower", "conversation", "quantization", "strict",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,30 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Numbers that the model computes in.",
         choices=("auto", "float32", "bfloat16", "float16"),
     ),
-    Parameter("encoder", "torch", "Back end of SAM's image encoder.", choices=("torch",)),
-    Parameter("decoder", "torch", "Back end of SAM's mask decoder.", choices=("torch",)),
+    Parameter(
+        "encoder", "torch", "SAM's image encoder runs by torch, onnx[:FILE] or tensorrt[:FILE]."
+    ),
+    Parameter("decoder", "torch", "SAM's mask decoder, likewise."),
+    Parameter(
+        "engines", "", "Folder of exported files; empty: the model's in ~/.cache/groundmore."
+    ),
+    Parameter(
+        "provider",
+        "auto",
+        "Of ONNX Runtime; auto: the device's.",
+        choices=("auto", "cpu", "cuda", "tensorrt"),
+    ),
+    Parameter("target", "discrete", "Machine that engines were built for: a name or a file."),
+    Parameter(
+        "reasoning",
+        "generate",
+        "generate: the answer is generated; prefill: it is the template, read in one pass.",
+        choices=("generate", "prefill"),
+    ),
+    Parameter("vision_tower", "", "CLIP tower of a model in LISA's layout, where not beside it."),
+    Parameter("conversation", "", "Prompt's template, where the model does not tell."),
+    Parameter("quantization", "", "Of the language model's layers.", choices=("", "4bit", "8bit")),
+    Parameter("strict", True, "Refuse weights that the model has no place for."),
     Parameter("image_topics", ["image"], "Image topics, a camera each; the first is the default."),
     Parameter(
         "image_transport",

@@ -149,7 +149,8 @@ def _tracks(model: MoraForCausalLM, frames: NDArray[np.uint8]) -> Tracks:
         embedding = model.segmenter.encode(batch)
     found = model.object_queries(embedding.float())
     single = [FrameObjects(*(field[t] for field in found)) for t in range(len(frames))]
-    return link(single, model.config.object_queries)
+    tracks, _ = link(single, model.config.object_queries)
+    return tracks
 
 
 def _small(frames: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -50,7 +50,7 @@ class Grounding(nn.Module):
         losses = {"words": WORDS * words}
         metrics = {}
         if sample.masks is not None:
-            drawing, overlap = self._draw(clip, frames, hidden, answer, sample)
+            drawing, overlap = self._draw(frames, hidden, answer, sample)
             losses |= drawing
             metrics["iou"] = overlap
         if self.loc in answer and sample.inside is not None:
@@ -67,7 +67,7 @@ class Grounding(nn.Module):
         answer = self._answer(sample)
         hidden, _ = self._read(clip, sample.question, answer)
         seg = self.model.seg_embedding(hidden[:, answer.index(self.seg)])
-        return self.model.draw(clip, frames, seg, None)[0]
+        return self.model.draw(frames, seg, None)[0]
 
     def _see(self, sample: ClipSample) -> list[FrameFeatures]:
         inputs = [self.processor(f) for f in sample.frames]
@@ -109,7 +109,6 @@ class Grounding(nn.Module):
 
     def _draw(
         self,
-        clip: Clip,
         frames: list[FrameFeatures],
         hidden: Tensor,
         answer: list[int],
@@ -117,7 +116,7 @@ class Grounding(nn.Module):
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Losses of the masks at the decoder's resolution, and their mean IoU."""
         seg = self.model.seg_embedding(hidden[:, answer.index(self.seg)])  # (B, C)
-        logits, _ = self.model.draw(clip, frames, seg, None)  # (T, M, M)
+        logits, _ = self.model.draw(frames, seg, None)  # (T, M, M)
         logits = logits.float()
         truth, there = self._truth(sample, logits.shape[-1])
         truth, there = truth.to(logits.device), there.to(logits.device)

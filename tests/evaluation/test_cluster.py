@@ -35,7 +35,7 @@ def test_a_killed_worker_costs_no_result(tiny_folder: Path, tmp_path: Path) -> N
     job = Job(
         open_dataset(str(root)),
         str(tiny_folder),
-        device="cpu",
+        loading={"device": "cpu"},
         asking=Asking(20),
         predictions=tmp_path / "one",
     )

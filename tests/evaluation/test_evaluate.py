@@ -147,7 +147,7 @@ def _job(root: Path, model: Path, out: Path, **asking: object) -> Job:
     return Job(
         open_dataset(str(root)),
         str(model),
-        device="cpu",
+        loading={"device": "cpu"},
         asking=Asking(20, **asking),  # type: ignore[arg-type]
         predictions=out,
     )
@@ -359,7 +359,10 @@ def test_changed_questions_are_asked_or_scored_anew(
 
     def run() -> list[Score]:
         job = Job(
-            open_dataset(str(file)), str(tiny_folder), device="cpu", predictions=tmp_path / "p"
+            open_dataset(str(file)),
+            str(tiny_folder),
+            loading={"device": "cpu"},
+            predictions=tmp_path / "p",
         )
         return evaluate(job, Processes(1), tmp_path / "run").scores
 

@@ -3,21 +3,19 @@ import numpy as np
 import torch
 from conftest import clip, tiny_mora
 
-from groundmore_ros.mora.modeling import ABSENT_LOGIT
+from groundmore_ros.mora.modeling import ABSENT_LOGIT, Seen
 
 
 def test_a_mask_stays_near_its_objects_box_and_is_absent_where_the_object_is() -> None:
     mora = tiny_mora()
     with torch.inference_mode():
         features = [mora.encode(frame).features for frame in clip(3)]
-        compared = mora.model.compare(features)
-        assert compared.tracks is not None
-        boxes = torch.tensor([[0.5, 0.25, 0.25, 0.125]]).expand(1, 3, 4)
-        present = torch.tensor([[True, True, False]])
-        tracks = compared.tracks._replace(
-            boxes=boxes, present=present, queries=compared.tracks.queries[:1]
+        seen = Seen(
+            torch.tensor([[0.5, 0.25, 0.25, 0.125]]).expand(3, 4),
+            torch.zeros(3, 16),
+            torch.tensor([True, True, False]),
         )
-        masks, _ = mora.model.draw(compared._replace(tracks=tracks), features, torch.zeros(16), 0)
+        masks, _ = mora.model.draw(features, torch.zeros(16), seen)
     drawn = (masks > ABSENT_LOGIT).numpy()  # (T, side, side)
     assert not drawn[2].any()
     rows, columns = np.nonzero(drawn[0])

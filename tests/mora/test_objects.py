@@ -26,7 +26,7 @@ def test_objects_are_followed_whatever_their_order() -> None:
         _found((0.75, 0.8), (0.2, 0.1), identity=[1, 0]),
         _found((0.3, 0.1), (0.7, 0.8)),
     ]
-    tracks = link(frames, 4)
+    tracks, _ = link(frames, 4)
     assert tracks.valid.tolist() == [True, True, False, False]
     assert tracks.present[:2].all()
     for k in range(2):
@@ -36,7 +36,7 @@ def test_objects_are_followed_whatever_their_order() -> None:
 
 def test_an_object_that_is_hidden_for_a_while_keeps_its_track() -> None:
     frames = [_found((0.1, 0.1)), _faint(), _found((0.2, 0.1))]
-    tracks = link(frames, 2)
+    tracks, _ = link(frames, 2)
     assert tracks.valid.tolist() == [True, False]
     assert tracks.present[0].tolist() == [True, False, True]
     assert tracks.scores[0].tolist()[1] == 0
@@ -44,7 +44,7 @@ def test_an_object_that_is_hidden_for_a_while_keeps_its_track() -> None:
 
 
 def test_nothing_found_is_no_track() -> None:
-    tracks = link([_faint(), _faint()], 3)
+    tracks, _ = link([_faint(), _faint()], 3)
     assert not tracks.valid.any()
     assert not tracks.present.any()
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from groundmore_ros.bags.records import Result
+from groundmore_ros.bags.records import LiveMasks, Result
 from groundmore_ros.bags.sampling import Verdict
 from groundmore_ros.errors import BadFrameError
-from groundmore_ros.mora.answer import Answer, Status
+from groundmore_ros.mora.answer import Answer, AnsweredObject, Status
 from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
 from groundmore_ros.ros.engine import AnswerEngine, EngineSettings, PendingQuestion
 
@@ -31,7 +31,8 @@ class FakeMora:
     name = "fake"
 
     def __init__(self) -> None:
-        self.encoded = 0
+        self.encoded = self.seen = 0
+        self.fail_at = -1
         self.gate = threading.Event()
         self.gate.set()
         self.answering = threading.Event()
@@ -40,11 +41,28 @@ class FakeMora:
         self.encoded += 1
         return Encoded(frame)
 
+    def follow(self, prompt: str) -> "FakeMora":
+        assert prompt == "prompt"
+        return self
+
+    def see(self, frame: Encoded) -> np.ndarray:
+        self.seen += 1
+        if self.seen == self.fail_at:
+            raise RuntimeError("as asked")
+        return np.full((frame.height, frame.width), self.seen, np.float32)
+
     def answer_features(self, features, stamps, question, *, timing) -> Answer:  # type: ignore[no-untyped-def]
         self.answering.set()
         self.gate.wait(10)
         if "fail" in question:
             raise RuntimeError("as asked")
+        if "follow" in question:
+            steps = len(stamps)
+            found = AnsweredObject(
+                np.ones((steps, 2, 2), np.float32), np.ones(steps, np.float32),
+                np.ones(steps, bool), [], 0.5, "prompt",
+            )  # fmt: skip
+            return Answer("It.", Status.OK, 0.5, np.asarray(stamps), (2, 2), [found])
         return Answer("Nothing.", Status.NO_OBJECT, 0.0, np.asarray(stamps), (2, 2), [])
 
 
@@ -55,6 +73,7 @@ class Bench:
         self.mora = FakeMora()
         self.buffer = ClipBuffer("/image", rate=5.0, seconds=10.0, nbytes=10**6)
         self.results: list[Result] = []
+        self.live: list[LiveMasks] = []
         self.errors: list[str] = []
         self.refused = ""
         self.arrived = threading.Condition()
@@ -72,7 +91,14 @@ class Bench:
             EngineSettings(**(defaults | settings)),  # type: ignore[arg-type]
             self._deliver,
             self.errors.append,
+            self._deliver_live,
         )
+
+    def _deliver_live(self, masks: LiveMasks, frame: BufferedFrame | None) -> None:
+        assert (frame is None) or frame.stamp == masks.stamp
+        with self.arrived:
+            self.live.append(masks)
+            self.arrived.notify_all()
 
     def _deliver(self, result: Result, frames: list[BufferedFrame]) -> None:
         if self.refused == result.status.name:
@@ -86,9 +112,22 @@ class Bench:
             self.buffer.add(BufferedFrame(stamp, "camera", 100, decode))
         self.engine.frame_arrived()
 
-    def ask(self, question_id: str, question: str = "What moves?", end: int | None = None) -> None:
-        pending = PendingQuestion(question_id, question, self.buffer, end, 1.0, time.monotonic())
-        self.engine.submit(pending)
+    def ask(
+        self,
+        question_id: str,
+        question: str = "What moves?",
+        end: int | None = None,
+        follow: float = 0.0,
+    ) -> None:
+        now = time.monotonic()
+        self.engine.submit(
+            PendingQuestion(question_id, question, self.buffer, end, 1.0, now, follow)
+        )
+
+    def wait_live(self, count: int) -> list[tuple[float, bool]]:
+        with self.arrived:
+            self.arrived.wait_for(lambda: len(self.live) >= count, 10)
+        return [(m.stamp / SECOND, m.last) for m in self.live]
 
     def wait(self, count: int) -> list[tuple[str, str]]:
         with self.arrived:
@@ -325,3 +364,84 @@ def test_after_a_change_of_resolution_the_newest_frames_are_used(bench: Bench) -
     bench.ask("a")
     assert bench.wait(1) == [("a", "NO_OBJECT")]
     assert bench.results[0].stamps == (int(1.6 * SECOND), int(1.8 * SECOND))
+
+
+def test_an_answer_is_followed_until_its_time_is_over(bench: Bench) -> None:
+    fill(bench, 3)
+    bench.ask("a", "follow it", follow=0.5)
+    assert bench.wait(1) == [("a", "OK")]
+    assert bench.results[0].followed
+    for k in range(3, 9):  # from 1.6 s; the clip ended at 1.4 s
+        bench.frame(SECOND + k * SECOND // 5)
+    assert bench.wait_live(3) == [(1.6, False), (1.8, False), (2.0, True)]
+    time.sleep(0.1)
+    assert len(bench.live) == 3
+    assert bench.mora.encoded <= 9  # each frame once, whoever asks
+    assert [float(m.mask_logits[0][0, 0]) for m in bench.live] == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("ending", ["empty", "again", "stop"])
+def test_following_ends_when_it_is_told_to(bench: Bench, ending: str) -> None:
+    fill(bench, 3)
+    bench.ask("a", "follow it", follow=60.0)
+    bench.wait(1)
+    bench.frame(SECOND + 3 * SECOND // 5)
+    assert bench.wait_live(1) == [(1.6, False)]
+    if ending == "stop":
+        bench.engine.stop()
+    else:
+        bench.ask("a", "" if ending == "empty" else "What moves?")
+    # The newest mask again, marked as the last; no CANCELLED answer, as one was sent.
+    assert bench.wait_live(2)[1] == (1.6, True)
+    bench.frame(SECOND + 4 * SECOND // 5)
+    time.sleep(0.1)
+    assert len(bench.live) == 2
+    assert bench.wait(1 + (ending == "again"))[0] == ("a", "OK")
+    assert "CANCELLED" not in {r.status.name for r in bench.results}
+
+
+def test_following_ends_where_no_frames_come(bench: Bench) -> None:
+    fill(bench, 3)
+    bench.ask("a", "follow it", follow=0.2)
+    bench.wait(1)
+    assert bench.wait_live(1) == [(1.4, True)]  # 0.2 s and frame_wait later
+
+
+def test_a_stream_that_fails_ends_and_says_so(bench: Bench) -> None:
+    fill(bench, 3)
+    bench.mora.fail_at = 1
+    bench.ask("a", "follow it", follow=60.0)
+    bench.wait(1)
+    bench.frame(SECOND + 3 * SECOND // 5)
+    assert bench.wait_live(1) == [(1.4, True)]
+    assert "following a failed" in bench.errors[0]
+
+
+def test_a_slow_encoder_keeps_to_the_newest_frames_and_says_what_it_skipped() -> None:
+    bench = Bench(encode_ahead="always")
+    encode, seen = bench.mora.encode, []
+
+    def slow(frame: np.ndarray) -> Encoded:
+        seen.append(int(frame[0, 0, 0]))
+        time.sleep(0.05)
+        return encode(frame)
+
+    bench.mora.encode = slow  # type: ignore[method-assign]
+    try:
+        for k in range(120):  # 24 s of frames in about 0.6 s; the ring holds 10 s of them
+            picture = np.full((2, 2, 3), k, np.uint8)
+            bench.frame(SECOND + k * SECOND // 5, lambda picture=picture: picture)
+            time.sleep(0.005)
+        held, encoded, _ = bench.buffer.fill()
+        assert held == 51  # bounded, whatever waits
+        assert encoded < 30
+        # It jumps ahead instead of working through what is old: the first few are far apart.
+        assert seen[4] > 20
+        assert bench.buffer.counts["never_encoded"] > 40
+        bench.ask("now")
+        assert bench.wait(1) == [("now", "NO_OBJECT")]
+        used = bench.results[0].stamps
+        assert used[-1] == SECOND + 119 * SECOND // 5
+        assert len(used) == 4  # those of the clip, encoded where they were not
+    finally:
+        bench.engine.stop()

@@ -333,7 +333,7 @@ def test_a_late_subscriber_gets_the_answers(world: World) -> None:
     [
         ({"question": ""}, "the question is empty"),
         ({"question": "x" * 100_000}, "100000 characters"),
-        ({"question": "What moves?", "follow": 1.0}, "following is not supported yet"),
+        ({"question": "What moves?", "follow": -1.0}, "follow is -1 s"),
         ({"question": "What moves?", "window": -1.0}, "window is -1"),
         ({"question": "What moves?", "window": 1e9}, "window is 1e\\+09"),
         ({"question": "What moves?", "header": {"stamp": {"sec": -5, "nanosec": 0}}}, "stamp is"),

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An answered object, masked in frames that come after the answer."""
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from groundmore_ros.mora.answer import NO_MASK_LOGIT
+from groundmore_ros.mora.modeling import FrameFeatures, MoraForCausalLM, Seen
+from groundmore_ros.mora.processing import FrameProcessor
+from groundmore_ros.mora.tracking import Linker
+
+__all__ = ["EncodedFrame", "Follower", "Prompt"]
+
+
+class EncodedFrame(NamedTuple):
+    """Features of one frame, and the frame's size."""
+
+    features: FrameFeatures
+    height: int
+    width: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.features.nbytes
+
+
+class Prompt(NamedTuple):
+    """What an object's masks are drawn from.
+
+    Attributes:
+        seg: (C,) the [SEG] embedding; where each frame had its own, that of the last.
+        chosen: the track that is meant, where the model looks for objects.
+        linker: the clip's tracks, likewise.
+    """
+
+    seg: Tensor
+    chosen: int | None
+    linker: Linker | None
+
+
+class Follower:
+    """Draws one object in frame after frame: an encoder's and a decoder's work, no words."""
+
+    def __init__(self, model: MoraForCausalLM, processor: FrameProcessor, prompt: Prompt) -> None:
+        self._model, self._processor, self._prompt = model, processor, prompt
+        self._linker = copy.deepcopy(prompt.linker)
+
+    @torch.inference_mode()
+    def see(self, frame: EncodedFrame) -> NDArray[np.float32]:
+        """Mask logits (H, W) in the next frame; very negative where the object is not there."""
+        seen = None
+        if self._linker is not None:
+            found, chosen = frame.features.objects, self._prompt.chosen
+            assert found is not None, "a model that looks for objects finds some in every frame"
+            assert chosen is not None, "where there are tracks, one is meant"
+            self._linker.add(found)
+            at = self._linker.found_in_last(chosen)
+            if at is None:
+                return np.full((frame.height, frame.width), NO_MASK_LOGIT, np.float32)
+            there = torch.ones(1, dtype=torch.bool, device=found.boxes.device)
+            seen = Seen(found.boxes[at : at + 1], found.queries[at : at + 1], there)
+        drawn, _ = self._model.draw([frame.features], self._prompt.seg, seen)
+        logits = self._processor.to_frame(drawn, frame.height, frame.width)
+        return np.asarray(logits[0].cpu().numpy())
