@@ -27,7 +27,7 @@ $(VENV)/.installed: requirements/ros-$(WHEELS).txt requirements/constraints.txt 
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --constraint requirements/constraints.txt pip wheel setuptools
 	$(RUN) -m pip install --quiet --constraint requirements/constraints.txt \
-	  --config-settings editable_mode=compat --requirement requirements/ros-$(WHEELS).txt --editable '.[train,sim,ray,dev]'
+	  --config-settings editable_mode=compat --requirement requirements/ros-$(WHEELS).txt --editable '.[train,export,sim,ray,dev]'
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed CMakeLists.txt package.xml $(wildcard msg/*.msg) scripts/build.sh \

@@ -20,6 +20,7 @@ setup(
     package_data={
         "groundmore_ros": ["py.typed"],
         "groundmore_ros.evaluation": ["published.yaml", "page/*"],
+        "groundmore_ros.mora.backends": ["targets/*.yaml"],
         "groundmore_ros.training": ["recipes/*.yaml"],
         **{f"groundmore_ros.{folder}": ["*", "*/*"] for folder in SHIPPED},
     },
@@ -56,7 +57,7 @@ setup(
             "scikit-image>=0.22",
             "tensorboard>=2.16",
         ],
-        "export": ["onnx>=1.16", "onnxruntime>=1.18"],
+        "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.5"],
         "sim": ["mujoco>=3.3", "opencv-python-headless>=4.8"],
         "ray": ["ray>=2.10"],
         "dev": [

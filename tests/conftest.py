@@ -117,3 +117,15 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.model.save_pretrained(folder)
     made.tokenizer.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def nano_engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped model's encoder and decoder as ONNX files."""
+    from groundmore_ros.export.exporting import ExportOptions, export_onnx
+    from groundmore_ros.mora.backends.graph import DECODER, ENCODER
+
+    folder = tmp_path_factory.mktemp("engines")
+    for part in (ENCODER, DECODER):
+        export_onnx("mora-nano", part, folder, ExportOptions())
+    return folder

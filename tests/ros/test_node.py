@@ -25,6 +25,7 @@ from groundmore_ros.bags.sources import stamp_of
 from groundmore_ros.mora.answer import Status
 from groundmore_ros.ros.conversions import fill
 from groundmore_ros.ros.node import MoraNode
+from groundmore_ros.simulation import generate
 
 SECOND = 10**9
 START = 1000 * SECOND
@@ -316,6 +317,38 @@ def test_a_bag_that_loops(world: World) -> None:
     assert counts["jumped_back"] == 1
     answer = world.answer(world.ask())
     assert (answer.frames, stamp_of(answer.header)) == (16, START + 3 * SECOND)
+
+
+def test_an_answer_is_followed_in_live_frames(world: World) -> None:
+    episode = generate(1_000_301)
+    question = next(q for q in episode.questions if q.type == "Referring")
+    camera = world.camera()
+    world.wait(lambda: camera.publisher.get_subscription_count() > 0)
+
+    def send(k: int) -> int:
+        stamp = START + k * SECOND // 5
+        camera.send(stamp, np.ascontiguousarray(episode.frames[k]))
+        return stamp
+
+    for k in range(10):
+        send(k)
+    world.wait(lambda: world.received() == 10)
+    question_id = world.ask(question.text, follow=0.9)
+    answer = world.answer(question_id)
+    assert answer.status == Status.OK
+    live = []
+    for k in range(10, 15):  # the last is 1.0 s after the clip's end
+        live.append(send(k))
+        world.wait(lambda: sum(m.live for m in world.masks) == len(live))
+    send(15)
+    masks = [m for m in world.masks if m.live]
+    assert [stamp_of(m.header) for m in masks] == live
+    assert [m.last for m in masks] == [False] * 4 + [True]
+    assert not any(m.last for m in world.masks if not m.live)
+    assert all(m.active and m.question_id == question_id for m in masks)
+    assert any(m.area for m in masks)
+    time.sleep(0.2)
+    assert sum(m.live for m in world.masks) == 5
 
 
 def test_a_late_subscriber_gets_the_answers(world: World) -> None:

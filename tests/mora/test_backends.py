@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SAM's parts elsewhere than in torch: ONNX Runtime for real, TensorRT by a stand-in."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from groundmore_ros.errors import MissingDependencyError, ModelError
+from groundmore_ros.mora import Mora
+from groundmore_ros.mora.backends import tensorrt
+from groundmore_ros.mora.backends.manifest import Manifest
+from groundmore_ros.mora.backends.target import load_target, target_names
+from groundmore_ros.simulation import generate
+
+
+@pytest.fixture(scope="module")
+def by_onnx(nano_engines: Path) -> Mora:
+    return Mora.from_pretrained("mora-nano", encoder="onnx", decoder="onnx", engines=nano_engines)
+
+
+def test_answers_are_those_of_torch_and_say_what_ran(nano: Mora, by_onnx: Mora) -> None:
+    assert by_onnx.backends == {
+        "encoder": "onnx (CPUExecutionProvider)", "decoder": "onnx (CPUExecutionProvider)",
+    }  # fmt: skip
+    assert nano.backends == {"encoder": "torch (cpu)", "decoder": "torch (cpu)"}
+    episode = generate(1_000_303)
+    frames, stamps = list(episode.frames), episode.stamps.tolist()
+    for question in episode.questions[:4]:
+        ours = by_onnx.answer(frames, stamps, question.text)
+        theirs = nano.answer(frames, stamps, question.text)
+        assert ours.text == theirs.text
+        assert np.abs(ours.mask_logits - theirs.mask_logits).max() < 1e-2
+        assert np.array_equal(ours.masks, theirs.masks)
+
+
+def test_torchs_copy_of_the_encoder_is_let_go(by_onnx: Mora) -> None:
+    assert all(p.is_meta for p in by_onnx.model.segmenter.image_encoder.parameters())
+
+
+@pytest.fixture
+def copy(nano_engines: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(nano_engines, tmp_path / "engines"))
+
+
+def _changed(folder: Path, **changes: Any) -> None:
+    file = folder / "sam_decoder.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda f: (f / "sam_decoder.onnx").unlink(), "no .*sam_decoder.onnx; make it"),
+        (lambda f: (f / "sam_decoder.json").unlink(), "is no manifest"),
+        (lambda f: (f / "sam_decoder.json").write_text("{"), "is no manifest"),
+        (lambda f: _changed(f, part="encoder"), "is the encoder; expected the decoder"),
+        (lambda f: _changed(f, fingerprint={}), "was made from other weights"),
+        (lambda f: _changed(f, sha256="0"), "is not what its manifest tells of"),
+    ],
+)
+def test_a_missing_or_foreign_file_is_refused_with_the_command(
+    copy: Path, spoil: Any, complaint: str
+) -> None:
+    spoil(copy)
+    with pytest.raises(ModelError, match=complaint) as caught:
+        Mora.from_pretrained("mora-nano", decoder="onnx", engines=copy)
+    if "manifest:" not in str(caught.value):
+        command = f"groundmore export decoder --model mora-nano --to onnx --out {copy}"
+        assert command in str(caught.value) or "is no manifest" in complaint
+
+
+def test_fine_tuned_weights_are_other_weights_and_half_precision_is_not(
+    nano: Mora, nano_engines: Path
+) -> None:
+    from copy import deepcopy
+
+    from groundmore_ros.mora.backends.graph import DECODER
+
+    manifest = Manifest.read(nano_engines / "sam_decoder.json")
+    segmenter = deepcopy(nano.model.segmenter)
+    assert manifest.is_of(segmenter, DECODER)
+    for dtype in (torch.bfloat16, torch.float16):
+        assert manifest.is_of(deepcopy(segmenter).to(dtype), DECODER)
+    with torch.no_grad():
+        segmenter.mask_decoder.iou_token.weight += 0.02
+    assert not manifest.is_of(segmenter, DECODER)
+
+
+@pytest.mark.parametrize(
+    ("choice", "complaint"),
+    [
+        ({"decoder": "openvino"}, "decoder is 'openvino'; expected one of torch, onnx, tensorrt"),
+        ({"encoder": "torch:x.onnx"}, "encoder is 'torch:x.onnx'"),
+        ({"decoder": "onnx", "provider": "npu"}, "provider is 'npu'"),
+        ({"decoder": "onnx", "provider": "cuda"}, "CUDAExecutionProvider, but this ONNX Runtime"),
+        ({"decoder": "tensorrt"}, "TensorRT needs a GPU; the device is cpu|tensorrt is missing"),
+        ({"decoder": "tensorrt", "target": "toaster"}, "target 'toaster' cannot be read"),
+    ],
+)
+def test_what_cannot_run_is_refused(
+    nano_engines: Path, choice: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises((ModelError, MissingDependencyError), match=complaint):
+        Mora.from_pretrained("mora-nano", engines=nano_engines, **choice)  # type: ignore[arg-type]
+
+
+def _stand_in(path: Path, channels: int = 64, side: int = 320, stride: int = 8) -> Path:
+    """Another maker's encoder: averages of squares, spread over channels by a convolution."""
+    weight = np.random.default_rng(0).normal(size=(channels, 3, 1, 1)).astype(np.float32)
+    grid = side // stride
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "AveragePool", ["image"], ["small"],
+                kernel_shape=[stride, stride], strides=[stride, stride],
+            ),
+            helper.make_node("Conv", ["small", "weight"], ["features"]),
+        ],
+        "stand_in",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, side, side])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", channels, grid, grid])],
+        [helper.make_tensor("weight", TensorProto.FLOAT, weight.shape, weight.ravel())],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 10
+    onnx.save(model, str(path))
+    return path
+
+
+def test_another_makers_encoder_sees_what_its_description_says(tmp_path: Path) -> None:
+    path = _stand_in(tmp_path / "mobile.onnx")
+    description = tmp_path / "mobile.yaml"
+    description.write_text("side: 320\nunit: 255\nmean: [0.5, 0.5, 0.5]\nstd: [0.5, 0.5, 0.5]\n")
+    mora = Mora.from_pretrained("mora-nano", encoder=f"onnx:{path}")
+    white = np.full((120, 160, 3), 255, np.uint8)
+    embedding = mora.encode(white).features.embedding
+    assert embedding.shape == (64, 40, 40)
+    # White is 1 in its units; what lies below the frame is 0.
+    weight = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    assert np.allclose(embedding[:, 5, 5], weight.sum(1), atol=1e-5)
+    assert np.allclose(embedding[:, 35, 5], 0)
+    assert mora.answer([white] * 2, [0.0, 0.2], "What moves?").mask_logits.shape == (2, 120, 160)
+
+
+@pytest.mark.parametrize(
+    ("description", "changes", "complaint"),
+    [
+        ("side: 320\nsize: 3", {}, "is no description"),
+        ("nothing", {}, "is no description"),
+        ("side: 320", {"channels": 32}, r"gives \(1, 32, 40, 40\); expected \(1, 64, 40, 40\)"),
+        ("side: 320", {"stride": 16}, r"gives \(1, 64, 20, 20\)"),
+    ],
+)
+def test_an_encoder_that_does_not_fit(
+    tmp_path: Path, description: str, changes: dict[str, int], complaint: str
+) -> None:
+    path = _stand_in(tmp_path / "mobile.onnx", **changes)
+    (tmp_path / "mobile.yaml").write_text(description)
+    with pytest.raises(ModelError, match=complaint):
+        Mora.from_pretrained("mora-nano", encoder=f"onnx:{path}")
+
+
+# --- TensorRT: the documented calls, in a stand-in that takes note of them
+# ---------------------------------------------------------------------------------------------
+
+
+class _Shapes:
+    def __init__(self) -> None:
+        self.shapes: dict[str, tuple] = {}
+
+    def set_shape(self, name: str, least: tuple, usual: tuple, most: tuple) -> None:
+        self.shapes[name] = (least, usual, most)
+
+
+class _Config:
+    def __init__(self) -> None:
+        self.builder_optimization_level = -1
+        self.profiles: list[_Shapes] = []
+        self.limits: dict[str, int] = {}
+
+    def set_memory_pool_limit(self, pool: str, size: int) -> None:
+        self.limits[pool] = size
+
+    def add_optimization_profile(self, profile: _Shapes) -> None:
+        self.profiles.append(profile)
+
+    def create_timing_cache(self, content: bytes) -> Any:
+        return SimpleNamespace(serialize=lambda: content + b"timed")
+
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> None:
+        assert not ignore_mismatch
+
+
+def _fake(plan: bytes | None = b"plan", readable: bool = True) -> Any:
+    seen = SimpleNamespace(flags=None, config=_Config())
+
+    class Builder:
+        def __init__(self, logger: Any) -> None: ...
+
+        def create_network(self, flags: int) -> str:
+            seen.flags = flags
+            return "network"
+
+        def create_builder_config(self) -> _Config:
+            return seen.config
+
+        def create_optimization_profile(self) -> _Shapes:
+            return _Shapes()
+
+        def build_serialized_network(self, network: str, config: _Config) -> bytes | None:
+            return plan
+
+    class Logger:
+        WARNING = 2
+
+        def __init__(self, level: int) -> None: ...
+
+    class Parser:
+        num_errors = 1
+
+        def __init__(self, network: str, logger: Any) -> None: ...
+
+        def parse_from_file(self, path: str) -> bool:
+            return readable
+
+        def get_error(self, i: int) -> Any:
+            return SimpleNamespace(desc=lambda: "unsupported operator")
+
+    return SimpleNamespace(
+        __version__="10.3.0", Builder=Builder, Logger=Logger, OnnxParser=Parser,
+        NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
+        MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"), seen=seen,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Orin")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 7))
+
+
+def test_an_engine_is_built_for_its_target(
+    copy: Path, gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = _fake()
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    file = copy / "sam_decoder.onnx"
+    manifest, target = Manifest.read(copy / "sam_decoder.json"), load_target("jetson-orin")
+    engine = tensorrt.build_engine(file, manifest, target)
+    assert engine.read_bytes() == b"plan"
+    assert engine.name.startswith("sam_decoder-jetson-orin-")
+    assert fake.seen.flags == 1 << 1
+    assert fake.seen.config.limits == {"workspace": target.workspace_bytes}
+    assert fake.seen.config.builder_optimization_level == 3
+    assert fake.seen.config.profiles[0].shapes == {
+        "image_embeddings": ((1, 64, 40, 40), (8, 64, 40, 40), (16, 64, 40, 40)),
+        "text_embeds": ((1, 4, 64), (8, 4, 64), (16, 4, 64)),
+    }
+    assert (copy / "timing-10.3.0.cache").read_bytes() == b"timed"
+    tensorrt.build_engine(file, manifest, target)
+    assert (copy / "timing-10.3.0.cache").read_bytes() == b"timedtimed"
+    assert not list(copy.glob("*.part"))
+
+
+def test_an_engine_is_known_by_all_that_it_depends_on(
+    copy: Path, gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = _fake()
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    file, target = copy / "sam_decoder.onnx", load_target("discrete")
+    names = {tensorrt.engine_path(file, "fp32", target).name}
+    names.add(tensorrt.engine_path(file, "mixed", target).name)
+    names.add(tensorrt.engine_path(file, "fp32", load_target("jetson-thor")).name)
+    fake.__version__ = "11.0.0"
+    names.add(tensorrt.engine_path(file, "fp32", target).name)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+    names.add(tensorrt.engine_path(file, "fp32", target).name)
+    file.write_bytes(b"another")
+    names.add(tensorrt.engine_path(file, "fp32", target).name)
+    assert len(names) == 6
+
+
+@pytest.mark.parametrize(
+    ("fake", "complaint"),
+    [
+        (_fake(readable=False), "cannot read .*: unsupported operator"),
+        (_fake(plan=None), "TensorRT cannot build"),
+    ],
+)
+def test_what_cannot_be_built_leaves_nothing(
+    copy: Path, gpu: None, monkeypatch: pytest.MonkeyPatch, fake: Any, complaint: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    before = sorted(copy.iterdir())
+    manifest = Manifest.read(copy / "sam_decoder.json")
+    with pytest.raises(ModelError, match=complaint):
+        tensorrt.build_engine(copy / "sam_decoder.onnx", manifest, load_target("discrete"))
+    assert sorted(copy.iterdir()) == before
+
+
+def test_targets() -> None:
+    assert target_names() == ["discrete", "jetson-orin", "jetson-thor"]
+    for name in target_names():
+        least, usual, most = load_target(name).frames
+        assert least == 1 <= usual <= most
+
+
+def test_a_target_of_the_users(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("frames: [1, 2, 4]\nworkspace_bytes: 1000\n")
+    target = load_target(str(file))
+    assert (target.name, target.frames, target.workspace_bytes) == ("mine", (1, 2, 4), 1000)
+    file.write_text("frames: [1, 2, 4]\nfast: true\n")
+    with pytest.raises(ModelError, match="unexpected keyword"):
+        load_target(str(file))
