@@ -165,31 +165,55 @@ class Mora:
             question: as a person would ask it.
             timing: where the seconds spent reasoning and decoding are noted.
         """
-        text = check_question(question)
+        return self.answer_many(features, stamps, [question], timing=timing)[0]
+
+    @torch.inference_mode()
+    def answer_many(
+        self,
+        features: Sequence[EncodedFrame],
+        stamps: Sequence[float],
+        questions: Sequence[str],
+        *,
+        timing: Timing | None = None,
+    ) -> list[Answer]:
+        """Answers to several questions about one clip: it is compared once, words come in batches.
+
+        Args:
+            features: T, from :meth:`encode`.
+            stamps: T, s, rising.
+            questions: each as a person would ask it.
+            timing: where the seconds spent on all of them are noted.
+        """
+        texts = [check_question(q) for q in questions]
         times = _check_clip(features, stamps)
         size = (features[0].height, features[0].width)
         frames = [f.features for f in features]
         began = time.perf_counter()
         clip = self.model.compare(frames)
-        said = self._say(clip, text)
+        said = self._say(clip, texts)
         reasoned = time.perf_counter()
-        answer = self._decode(clip, frames, said, times, size)
+        answers = [self._decode(clip, frames, one, times, size) for one in said]
         if timing is not None:
             timing.reason = reasoned - began
             timing.decode = time.perf_counter() - reasoned
-        return answer
+        return answers
 
     def follow(self, prompt: Prompt) -> Follower:
         """Go on masking an answered object in frames that come later, in the order they come."""
         return Follower(self.model, self._processor, prompt)
 
-    def _say(self, clip: Clip, question: str) -> list[Said]:
-        """Ask the language model, about the clip or about each frame alone."""
-        parts = build_prompt(self.config.conversation, question + self.config.question_suffix)
-        prompts = prompt_embeddings(self.model, self.tokenizer, parts, clip.tokens)
+    def _say(self, clip: Clip, questions: list[str]) -> list[list[Said]]:
+        """Ask the language model, about the clip (one answer each) or about each frame alone."""
+        prompts: list[Tensor] = []
+        for question in questions:
+            parts = build_prompt(self.config.conversation, question + self.config.question_suffix)
+            prompts += prompt_embeddings(self.model, self.tokenizer, parts, clip.tokens).unbind()
         if self.reasoning == "prefill":
-            return prefill(self.model, self.tokenizer, prompts, self.config.answer_template)
-        return generate(self.model, self.tokenizer, prompts)
+            said = prefill(self.model, self.tokenizer, prompts, self.config.answer_template)
+        else:
+            said = generate(self.model, self.tokenizer, prompts)
+        each = len(said) // len(questions)
+        return [said[first : first + each] for first in range(0, len(said), each)]
 
     def _decode(
         self,

@@ -4,10 +4,12 @@
 Shape legend: B sequences, L tokens, E the language model's width, A tokens of an answer.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from groundmore_ros.errors import BadQuestionError
 from groundmore_ros.mora.conversation import Part
@@ -63,13 +65,15 @@ def prompt_embeddings(
     return prompt
 
 
-def generate(model: MoraForCausalLM, tokenizer: MoraTokenizer, prompts: Tensor) -> list[Said]:
-    """Answers to prompts (B, L, E), the likeliest token each time."""
+def generate(
+    model: MoraForCausalLM, tokenizer: MoraTokenizer, prompts: Sequence[Tensor]
+) -> list[Said]:
+    """Answers to prompts, each (L, E) of a length of its own: the likeliest token each time."""
     said: list[Said] = []
-    for batch in torch.split(prompts, BATCH):
+    for batch, mask in _batches(prompts):
         out = model.generate(
             inputs_embeds=batch,
-            attention_mask=torch.ones(batch.shape[:2], dtype=torch.long, device=batch.device),
+            attention_mask=mask,
             max_new_tokens=model.config.max_new_tokens,
             do_sample=False,
             eos_token_id=tokenizer.eos,
@@ -87,18 +91,34 @@ def generate(model: MoraForCausalLM, tokenizer: MoraTokenizer, prompts: Tensor) 
 
 
 def prefill(
-    model: MoraForCausalLM, tokenizer: MoraTokenizer, prompts: Tensor, answer: str
+    model: MoraForCausalLM, tokenizer: MoraTokenizer, prompts: Sequence[Tensor], answer: str
 ) -> list[Said]:
-    """The same fixed answer behind prompts (B, L, E): its states, in one pass without decoding."""
-    ids = torch.tensor(tokenizer.encode_answer(answer), device=prompts.device)  # (A,)
+    """The same fixed answer behind prompts (L, E): its states, in one pass without decoding."""
+    device = prompts[0].device
+    ids = torch.tensor(tokenizer.encode_answer(answer), device=device)  # (A,)
     words = model.get_input_embeddings()(ids[:-1])
     said: list[Said] = []
-    for batch in torch.split(prompts, BATCH):
-        x = torch.cat([batch, words.expand(len(batch), -1, -1)], dim=1)  # (b, L + A - 1, E)
-        hidden = model.language_model(inputs_embeds=x, use_cache=False).last_hidden_state
+    for x, mask in _batches([torch.cat([prompt, words]) for prompt in prompts]):
+        hidden = model.language_model(
+            inputs_embeds=x,  # (b, L + A - 1, E)
+            attention_mask=mask,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            use_cache=False,
+        ).last_hidden_state
         states = hidden[:, -len(ids) :]  # the first is the prompt's last
         said += [_said(ids, s, model.lm_head(s)) for s in states]
     return said
+
+
+def _batches(prompts: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Prompts (L, E) as batches (b, L, E), padded at their left, and masks (b, L) of them."""
+    for first in range(0, len(prompts), BATCH):
+        some = prompts[first : first + BATCH]
+        longest = max(len(p) for p in some)
+        batch = torch.stack([functional.pad(p, (0, 0, longest - len(p), 0)) for p in some])
+        lengths = torch.tensor([len(p) for p in some], device=batch.device)
+        places = torch.arange(longest, device=batch.device)
+        yield batch, (places >= longest - lengths[:, None]).long()
 
 
 def _length(ids: list[int], eos: int) -> int:

@@ -15,12 +15,14 @@ from groundmore_ros.bags.records import Latencies, Result
 from groundmore_ros.bags.sampling import evenly
 from groundmore_ros.errors import BadFrameError, BadQuestionError
 from groundmore_ros.mora.answer import Status
-from groundmore_ros.mora.assistant import Mora
+from groundmore_ros.mora.assistant import EncodedFrame, Mora
 from groundmore_ros.mora.question import check_question
 from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
 from groundmore_ros.ros.following import DeliverLive, FollowThread
 
 __all__ = ["AnswerEngine", "EngineSettings", "PendingQuestion"]
+
+TOGETHER = 8  # questions about one clip that are answered at once, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class EngineSettings:
     recent: float
 
 
-@dataclass
+@dataclass(eq=False)
 class PendingQuestion:
     """A question that waits.
 
@@ -104,7 +106,7 @@ class AnswerEngine:
         self._deliver = deliver
         self._on_error = on_error
         self._waiting: list[PendingQuestion] = []
-        self._current: PendingQuestion | None = None
+        self._current: list[PendingQuestion] = []  # in work, about one clip
         self._running = True
         self._changed = threading.Condition()
         self._threads = [
@@ -159,20 +161,20 @@ class AnswerEngine:
         with self._changed:
             found = [q for q in self._waiting if q.question_id == question_id]
             self._waiting = [q for q in self._waiting if q.question_id != question_id]
-            working = self._current is not None and self._current.question_id == question_id
-            if working and self._current is not None:
-                self._current.cancelled = True
+            working = [q for q in self._current if q.question_id == question_id]
+            for pending in working:
+                pending.cancelled = True
         for old in found:
             self._finish(old, Status.CANCELLED, "its id was used again")
-        return self.following.cancel(question_id) or bool(found) or working
+        return self.following.cancel(question_id) or bool(found or working)
 
     def stop(self) -> None:
         """Cancel what waits, wait for what is in work, end the threads."""
         with self._changed:
             self._running = False
             waiting, self._waiting = self._waiting, []
-            if self._current is not None:
-                self._current.cancelled = True
+            for pending in self._current:
+                pending.cancelled = True
             self._changed.notify_all()
         for pending in waiting:
             self._finish(pending, Status.CANCELLED, "the node was deactivated")
@@ -230,8 +232,9 @@ class AnswerEngine:
                 if pending is None:
                     self._changed.wait(self._patience())
                     continue
-                self._current = pending
-            self._answer_safely(pending)
+                self._current = [pending, *self._take_alike(pending)]
+                group = list(self._current)
+            self._answer_group(group)
 
     def _patience(self) -> float | None:
         """Seconds until a waiting question must be looked at even if nothing happens."""
@@ -245,40 +248,83 @@ class AnswerEngine:
                 return pending
         return None
 
+    def _take_alike(self, first: PendingQuestion) -> list[PendingQuestion]:
+        """Waiting questions about the very same clip: its work is done once for all of them."""
+        now, clip = time.monotonic(), self._frames_of(first)
+        alike = [
+            q
+            for q in self._waiting
+            if q.buffer is first.buffer and self._ready(q, now) and self._frames_of(q) == clip
+        ][: TOGETHER - 1]
+        self._waiting = [q for q in self._waiting if q not in alike]
+        return alike
+
     def _ready(self, pending: PendingQuestion, now: float) -> bool:
         newest = pending.buffer.newest
         if newest is not None and (pending.end is None or newest >= pending.end):
             return True
         return now - pending.arrived >= min(self._settings.frame_wait, self._settings.deadline)
 
-    def _answer_safely(self, pending: PendingQuestion) -> None:
-        age = time.monotonic() - pending.arrived
-        if age > self._settings.deadline:
-            limit = self._settings.deadline
-            self._finish(
-                pending, Status.EXPIRED, f"it waited {age:.1f} s; the deadline is {limit:g} s"
-            )
+    def _answer_group(self, group: list[PendingQuestion]) -> None:
+        """Answer questions about one clip; one that fails is tried alone, and fails alone."""
+        fresh = [pending for pending in group if not self._expired(pending)]
+        if not fresh:
             return
         try:
-            result, frames = self._answer(pending, age)
-        except BadQuestionError as error:
+            answered = self._answer(fresh)
+        except Exception as error:  # noqa: BLE001 - each question gets its answer all the same
+            if len(fresh) > 1:
+                for pending in fresh:
+                    self._answer_group([pending])
+            else:
+                self._refuse(fresh[0], error)
+        else:
+            for pending, (result, frames) in zip(fresh, answered, strict=True):
+                self._finish_with(pending, result, frames)
+
+    def _expired(self, pending: PendingQuestion) -> bool:
+        age, limit = time.monotonic() - pending.arrived, self._settings.deadline
+        if age > limit:
+            text = f"it waited {age:.1f} s; the deadline is {limit:g} s"
+            self._finish(pending, Status.EXPIRED, text)
+        return age > limit
+
+    def _refuse(self, pending: PendingQuestion, error: Exception) -> None:
+        if isinstance(error, BadQuestionError):
             self._finish(pending, Status.BAD_QUESTION, str(error))
-        except BadFrameError as error:
+        elif isinstance(error, BadFrameError):
             self._finish(pending, Status.NO_FRAMES, str(error))
-        except Exception as error:  # noqa: BLE001 - the question gets its answer all the same
+        else:
             self._failed(f"answering {pending.question_id} failed: {error!r}")
             self._finish(pending, Status.FAILED, repr(error))
-        else:
-            self._finish_with(pending, result, frames)
 
-    def _answer(self, pending: PendingQuestion, age: float) -> tuple[Result, list[BufferedFrame]]:
-        end = pending.end if pending.end is not None else pending.buffer.newest
-        if end is None:
-            raise BadFrameError(f"no frame has come from {pending.buffer.camera}")
-        start = end - round(pending.window * 1e9)
-        frames = pending.buffer.between(start, end)
-        frames = [frames[i] for i in evenly(len(frames), self._settings.clip_frames)]
+    def _answer(self, group: list[PendingQuestion]) -> list[tuple[Result, list[BufferedFrame]]]:
         began = time.monotonic()
+        features, kept = self._clip(group[0])
+        encoded = time.monotonic()
+        timing = Latencies(encode=encoded - began)
+        stamps = [f.stamp / 1e9 for f in kept]
+        questions = [pending.question for pending in group]
+        answers = self.mora.answer_many(features, stamps, questions, timing=timing)
+        self.last_latencies = replace(timing, queue=began - group[0].arrived)
+        return [
+            (
+                replace(
+                    self._result(pending, answer.status),
+                    answer=answer,
+                    stamps=tuple(f.stamp for f in kept),
+                    frame_ids=tuple(f.frame_id for f in kept),
+                    latencies=replace(timing, queue=began - pending.arrived),
+                    followed=pending.follow > 0 and answer.status is Status.OK,
+                ),
+                kept,
+            )
+            for pending, answer in zip(group, answers, strict=True)
+        ]
+
+    def _clip(self, pending: PendingQuestion) -> tuple[list[EncodedFrame], list[BufferedFrame]]:
+        """Features of a question's frames, and the frames, all of one size."""
+        frames = self._frames_of(pending)
         features = []
         kept = []
         for frame in frames:
@@ -290,31 +336,31 @@ class AnswerEngine:
         if len(kept) < len(frames):
             # Others may take the places of the broken ones; what is encoded is not encoded again.
             pending.buffer.tidy()
-            return self._answer(pending, age)
+            return self._clip(pending)
         newest = {(f.height, f.width) for f in features[-1:]}
         if len({(f.height, f.width) for f in features}) > 1:
             # The camera changed its resolution: what it sends now is what the question is about.
             same = [i for i, f in enumerate(features) if (f.height, f.width) in newest]
             features, kept = [features[i] for i in same], [kept[i] for i in same]
         if not kept:
-            raise BadFrameError(
-                f"no frame of {pending.buffer.camera} is held for the {pending.window:g} s before "
-                f"{end / 1e9:.3f} s"
-            )
-        encoded = time.monotonic()
-        timing = Latencies(queue=age, encode=encoded - began)
-        stamps = [f.stamp / 1e9 for f in kept]
-        answer = self.mora.answer_features(features, stamps, pending.question, timing=timing)
-        self.last_latencies = timing
-        result = replace(
-            self._result(pending, answer.status),
-            answer=answer,
-            stamps=tuple(f.stamp for f in kept),
-            frame_ids=tuple(f.frame_id for f in kept),
-            latencies=timing,
-            followed=pending.follow > 0 and answer.status is Status.OK,
-        )
-        return result, kept
+            raise BadFrameError(self._why_no_frames(pending))
+        return features, kept
+
+    def _frames_of(self, pending: PendingQuestion) -> list[BufferedFrame]:
+        """The sampled frames of a question's clip, evenly as many as may be used."""
+        end = pending.end if pending.end is not None else pending.buffer.newest
+        if end is None:
+            return []
+        frames = pending.buffer.between(end - round(pending.window * 1e9), end)
+        return [frames[i] for i in evenly(len(frames), self._settings.clip_frames)]
+
+    @staticmethod
+    def _why_no_frames(pending: PendingQuestion) -> str:
+        camera = pending.buffer.camera
+        end = pending.end if pending.end is not None else pending.buffer.newest
+        if end is None:
+            return f"no frame has come from {camera}"
+        return f"no frame of {camera} is held for the {pending.window:g} s before {end / 1e9:.3f} s"
 
     def _result(self, pending: PendingQuestion, status: Status, error: str = "") -> Result:
         return Result(
@@ -333,8 +379,8 @@ class AnswerEngine:
         self, pending: PendingQuestion, result: Result, frames: list[BufferedFrame]
     ) -> None:
         with self._changed:
-            if self._current is pending:
-                self._current = None
+            if pending in self._current:
+                self._current.remove(pending)
                 if pending.cancelled:
                     result = self._result(pending, Status.CANCELLED, "it was cancelled")
                     frames = []

@@ -145,7 +145,7 @@ def test_any_frame_size(size: tuple[int, int]) -> None:
 
 
 def test_what_is_not_built_is_refused() -> None:
-    with pytest.raises(ModelError, match="decoder is 'tensorrt'"):
-        Mora.from_pretrained("mora-nano", decoder="tensorrt")
+    with pytest.raises(ModelError, match="decoder is 'openvino'"):
+        Mora.from_pretrained("mora-nano", decoder="openvino")
     with pytest.raises(ModelError, match="dtype is 'int3'"):
         Mora.from_pretrained("mora-nano", dtype="int3")

@@ -32,6 +32,7 @@ class FakeMora:
 
     def __init__(self) -> None:
         self.encoded = self.seen = 0
+        self.groups: list[int] = []
         self.fail_at = -1
         self.gate = threading.Event()
         self.gate.set()
@@ -51,7 +52,11 @@ class FakeMora:
             raise RuntimeError("as asked")
         return np.full((frame.height, frame.width), self.seen, np.float32)
 
-    def answer_features(self, features, stamps, question, *, timing) -> Answer:  # type: ignore[no-untyped-def]
+    def answer_many(self, features, stamps, questions, *, timing) -> list[Answer]:  # type: ignore[no-untyped-def]
+        self.groups.append(len(questions))
+        return [self._answer(stamps, q) for q in questions]
+
+    def _answer(self, stamps, question) -> Answer:  # type: ignore[no-untyped-def]
         self.answering.set()
         self.gate.wait(10)
         if "fail" in question:
@@ -445,3 +450,20 @@ def test_a_slow_encoder_keeps_to_the_newest_frames_and_says_what_it_skipped() ->
         assert len(used) == 4  # those of the clip, encoded where they were not
     finally:
         bench.engine.stop()
+
+
+def test_questions_about_one_clip_are_answered_together_and_fail_alone(bench: Bench) -> None:
+    fill(bench)
+    bench.mora.gate.clear()
+    bench.ask("busy")
+    bench.mora.answering.wait(10)
+    for question_id, question in (("a", "What moves?"), ("b", "fail"), ("c", "Who moves?")):
+        bench.ask(question_id, question, end=int(2.0 * SECOND))
+    bench.mora.gate.set()
+    answered = bench.wait(4)
+    assert answered == [
+        ("busy", "NO_OBJECT"), ("a", "NO_OBJECT"), ("b", "FAILED"), ("c", "NO_OBJECT"),
+    ]  # fmt: skip
+    assert bench.mora.groups == [1, 3, 1, 1, 1]
+    assert bench.results[1].stamps == bench.results[3].stamps
+    assert bench.results[1].stamps[-1] == 2 * SECOND

@@ -585,7 +585,11 @@ def test_simulated_time_may_stand_still() -> None:
         ({"model": "no-such-model"}, "no model 'no-such-model'"),
         ({"image_topics": [""]}, "image_topics"),
         ({"encode_ahead": "sometimes"}, "encode_ahead is 'sometimes'"),
-        ({"decoder": "tensorrt"}, "decoder is 'tensorrt'"),
+        ({"decoder": "openvino"}, "decoder is 'openvino'"),
+        ({"decoder": "onnx", "engines": "/nowhere"}, "make it: groundmore export decoder"),
+        ({"model": "xinlai/LISA-7B-v1"}, "groundmore fetch xinlai/LISA-7B-v1"),
+        ({"quantization": "2bit"}, "quantization is '2bit'"),
+        ({"reasoning": "prefill"}, "cannot be prefilled"),
     ],
 )
 def test_configure_fails_with_a_message(
