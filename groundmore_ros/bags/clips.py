@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from groundmore_ros.bags.ahead import decoded_ahead
 from groundmore_ros.bags.sampling import SlotSampler, Verdict, evenly
 from groundmore_ros.bags.sources import Frame, Source
 from groundmore_ros.errors import BadFrameError, SourceError
@@ -103,11 +104,11 @@ def consecutive_clips(
     broken = 0
     end: int | None = None
     length = round(window * 1e9)
-    for found in sampled_frames(source, rate):
-        frame = _decoded(found)
-        if frame is None:
+    for found, picture in decoded_ahead(sampled_frames(source, rate)):
+        if picture is None:
             broken += 1
             continue
+        frame = SampledFrame(found.stamp, found.frame_id, picture)
         if end is None:
             end = frame.stamp + length
         if held and (frame.stamp > end or frame.stamp < held[-1].stamp):

@@ -46,7 +46,7 @@ class Source(Protocol):
     camera: str
 
     def frames(self, received: tuple[int, int] | None = None) -> Iterator[Frame]:
-        """Frames in the order they were recorded; each is to be decoded before the next is read.
+        """Frames in the order they were recorded; they may be decoded later, by other threads.
 
         Args:
             received: first and last time (ns) of recording; None: all frames.

@@ -23,6 +23,9 @@ __all__ = ["register"]
 
 TRANSPORTS = ("compressed", "raw")
 
+REPEATS = typer.Option(5, min=1, help="Times each; medians are told.")
+OUT = typer.Option(None, help="JSON file for the figures.")
+
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
 
 
@@ -66,12 +69,87 @@ def question(
     """A question about a clip of 1280x720: as the originals do it, anew, and from kept features."""
     prepare_file(out)
     from groundmore_ros.mora import Mora
-    from groundmore_ros.mora.bench import bench_question
+    from groundmore_ros.mora.bench import bench_question, bench_together
 
     mora = Mora.from_pretrained(model, **how_to_load(device, encoder, decoder, load))
-    rows = bench_question(mora, frames, repeats)
-    _write(out, {"cores": os.cpu_count(), "runs": rows})
-    _print(rows)
+    clip = _pictures(frames)
+    tables = {
+        "a question": bench_question(mora, clip, repeats),
+        "eight questions, features kept": bench_together(mora, clip, repeats),
+    }
+    _tell(out, tables)
+
+
+@bench_app.command(name="decoder")
+def decoder(
+    model: str = typer.Option(None, help="By default: SAM's size, then mora-nano."),
+    frames: int = typer.Option(16, min=1, help="Masks at once."),
+    repeats: int = REPEATS,
+    out: Path = OUT,
+) -> None:
+    """SAM's mask decoder: torch eager in one batch, as it runs here, and ONNX Runtime."""
+    prepare_file(out)
+    from groundmore_ros.export.bench import bench_decoder
+
+    models = [model] if model else [None, "mora-nano"]
+    _tell(out, {m or "SAM's size": bench_decoder(m, frames, repeats) for m in models})
+
+
+@bench_app.command(name="encoder")
+def encoder(
+    model: str = typer.Option(None, help="By default: two layers at SAM's size, then mora-nano."),
+    repeats: int = REPEATS,
+    out: Path = OUT,
+) -> None:
+    """SAM's image encoder: torch eager, as it runs here, and ONNX Runtime."""
+    prepare_file(out)
+    from groundmore_ros.export.bench import bench_encoder
+
+    models = [model] if model else [None, "mora-nano"]
+    _tell(out, {m or "two layers at SAM's size": bench_encoder(m, repeats) for m in models})
+
+
+@bench_app.command(name="follow")
+def follow(
+    model: str = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id."),
+    rate: float = typer.Option(10.0, min=0.5, help="Frames a second of the camera."),
+    seconds: float = typer.Option(20.0, min=1.0, help="How long, each way (s)."),
+    encoder: EncoderOption = "torch",
+    decoder: DecoderOption = "torch",
+    out: Path = OUT,
+) -> None:
+    """From a live frame to its mask: followed, and asked for anew."""
+    require_ros()
+    prepare_file(out)
+    from groundmore_ros.mora import Mora
+    from groundmore_ros.ros.follow_bench import bench_follow
+
+    mora = Mora.from_pretrained(model, encoder=encoder, decoder=decoder)
+    frames, question = _recording()
+    _tell(out, {model: bench_follow(mora, frames, question, rate, seconds)})
+
+
+@bench_app.command(name="ingest")
+def ingest(repeats: int = REPEATS, out: Path = OUT) -> None:
+    """What a frame costs the node's image callback: 1280x720, JPEG."""
+    require_ros()
+    prepare_file(out)
+    from groundmore_ros.ros.ingest_bench import bench_ingest
+
+    _tell(out, {"two seconds at 30 Hz": bench_ingest(_pictures(8), repeats)})
+
+
+@bench_app.command(name="bags")
+def bags(
+    frames: int = typer.Option(300, min=1, help="Of the bag."),
+    repeats: int = REPEATS,
+    out: Path = OUT,
+) -> None:
+    """Decoded frames a second from an MCAP of 1280x720 JPEGs, against a plain loop."""
+    prepare_file(out)
+    from groundmore_ros.bags.bench import bench_bags
+
+    _tell(out, {f"{frames} frames": bench_bags(_pictures(16), frames, repeats)})
 
 
 @bench_app.command(name="loading")
@@ -110,18 +188,58 @@ def metrics(
     Console().print(table)
 
 
+def _recording() -> tuple[list[Any], str]:
+    """Frames of a shipped sample, and a question about an object that it shows."""
+    from groundmore_ros.bags.truth import read_truth
+    from groundmore_ros.resources import find_resource
+
+    samples = find_resource("samples")
+    for folder in sorted(samples.iterdir()) if samples else ():
+        truth = read_truth(folder)
+        asked = [a for a in truth.answers if a.type == "Referring"]
+        if asked:
+            return [truth.pictures[stamp] for stamp in sorted(truth.pictures)], asked[0].question
+    raise GroundmoreError("no sample shows an object that can be asked for")
+
+
+def _pictures(count: int) -> list[Any]:
+    """Frames of a sample, enlarged to 1280x720, forward and back again."""
+    import numpy as np
+    from PIL import Image
+
+    frames, _ = _recording()
+    there = [np.array(Image.fromarray(f).resize((1280, 720))) for f in frames[:count]]
+    around = there + there[-2:0:-1]
+    return [around[k % len(around)] for k in range(count)]
+
+
+def _tell(out: Path | None, tables: dict[str, list[dict[str, Any]]]) -> None:
+    _write(out, {"hardware": _hardware(), "tables": tables})
+    for name, rows in tables.items():
+        _print(rows, name)
+
+
+def _hardware() -> str:
+    import platform
+
+    import torch
+
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{os.cpu_count()} cores ({platform.machine()}){gpu}, torch {torch.__version__}"
+
+
 def _write(out: Path | None, figures: dict[str, Any]) -> None:
     if out:
         out.write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def _print(reports: list[dict[str, Any]]) -> None:
+def _print(reports: list[dict[str, Any]], title: str = "") -> None:
     """A column for each report, headed by its name, where it has one."""
     from rich.console import Console
     from rich.table import Table
 
     heads = [next((v for v in r.values() if isinstance(v, str)), "") for r in reports]
-    table = Table("", *heads, title=f"{os.cpu_count()} cores")
+    table = Table("", *heads, title=title or f"{os.cpu_count()} cores")
     for name, first in reports[0].items():
         if not isinstance(first, str):
             cells = (r[name] for r in reports)

@@ -4,8 +4,7 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros.errors import ModelError
+from groundmore_ros.measuring import in_turns
 from groundmore_ros.mora.assistant import Mora
 from groundmore_ros.mora.plain import plain_answer
 
-__all__ = ["bench_loading", "bench_question"]
+__all__ = ["bench_loading", "bench_question", "bench_together"]
 
 QUESTION = "Which object moves after the ball hits the box?"
+QUESTIONS = (QUESTION, "What falls?", "Who moved first of all?", "The red ball")
 # Peak memory of a process of its own: what loading adds to what Python and torch hold anyway.
 _LOADING = """
 import json, resource, sys
@@ -36,11 +37,11 @@ print(json.dumps({"held": held, "peak": 1024 * (after - before)}))
 """
 
 
-def bench_question(mora: Mora, frames: int, repeats: int) -> list[dict[str, Any]]:
-    """Medians of a question about a clip of 1280x720: plain, encoded anew, from kept features."""
-    rng = np.random.default_rng(0)
-    clip = [rng.integers(0, 256, (720, 1280, 3)).astype(np.uint8) for _ in range(frames)]
-    stamps = [t / 6 for t in range(frames)]
+def bench_question(
+    mora: Mora, clip: Sequence[NDArray[np.uint8]], repeats: int
+) -> list[dict[str, Any]]:
+    """Medians of a question about a clip (T of (H, W, 3)): plain, encoded anew, features kept."""
+    stamps = [t / 6 for t in range(len(clip))]
     features = [mora.encode(f) for f in clip]
     ways: dict[str, Callable[[], Any]] = {
         "plain, frame by frame": lambda: plain_answer(mora, clip, QUESTION),
@@ -52,25 +53,28 @@ def bench_question(mora: Mora, frames: int, repeats: int) -> list[dict[str, Any]
         ways["features kept, prefilled"] = lambda: told.answer_features(features, stamps, QUESTION)
     if mora.config.pooling != "frame":
         ways.pop("plain, frame by frame")
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    results: dict[str, Any] = {}
-    for _ in range(repeats):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            results[name] = way()
-            seconds[name].append(time.perf_counter() - began)
-    slowest = float(np.median(seconds[next(iter(ways))]))
+    rows, results = in_turns(ways, repeats)
     first = results[next(iter(ways))]
-    return [
-        {
-            "way": name,
-            "seconds": float(np.median(times)),
-            "spread": float(np.ptp(times)),
-            "ratio": slowest / float(np.median(times)),
-            "difference": _difference(first, results[name]),
-        }
-        for name, times in seconds.items()
-    ]
+    return [row | {"difference": _difference(first, results[row["way"]])} for row in rows]
+
+
+def bench_together(
+    mora: Mora, clip: Sequence[NDArray[np.uint8]], repeats: int
+) -> list[dict[str, Any]]:
+    """Eight questions about one clip whose features are kept: one after the other, and at once."""
+    stamps = [t / 6 for t in range(len(clip))]
+    features = [mora.encode(f) for f in clip]
+    questions = [*QUESTIONS, *(q.lower() for q in QUESTIONS)]
+    ways: dict[str, Callable[[], Any]] = {
+        "one after the other": lambda: [
+            mora.answer_features(features, stamps, q) for q in questions
+        ],
+        "eight at once": lambda: mora.answer_many(features, stamps, questions),
+    }
+    rows, results = in_turns(ways, repeats)
+    alone, together = results.values()
+    same = sum(a.text == b.text for a, b in zip(alone, together, strict=True))
+    return [row | {"same answers": same} for row in rows]
 
 
 def _difference(first: NDArray[np.float32], other: Any) -> float | None:
