@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE := 1
 # setuptools warns of every editable installation.
 export PYTHONWARNINGS := ignore::UserWarning
 
-.PHONY: help setup demo test lint format bench clean sample-bags
+.PHONY: help setup demo test lint format bench benchmarks clean sample-bags
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ format: setup ## let ruff format the code
 
 bench: setup ## measure the node on this machine
 	$(RUN) -m groundmore_ros bench node
+
+benchmarks: setup ## run all benchmarks and write docs/benchmarks.md
+	$(RUN) scripts/benchmarks.py
 
 sample-bags: setup ## write the sample bags anew
 	$(RUN) -m groundmore_ros simulate samples --samples

@@ -51,8 +51,7 @@ def node(
     from groundmore_ros.ros.bench import bench_node
 
     reports = [bench_node(kind, seconds, model).report() for kind in kinds]
-    _write(out, {"cores": os.cpu_count(), "runs": reports})
-    _print(reports)
+    _tell(out, {"a camera at 30 Hz and questions without end": reports})
 
 
 @bench_app.command(name="question")
@@ -72,11 +71,11 @@ def question(
     from groundmore_ros.mora.bench import bench_question, bench_together
 
     mora = Mora.from_pretrained(model, **how_to_load(device, encoder, decoder, load))
-    clip = _pictures(frames)
-    tables = {
-        "a question": bench_question(mora, clip, repeats),
-        "eight questions, features kept": bench_together(mora, clip, repeats),
-    }
+    tables = {"a question": bench_question(mora, _pictures(frames, 1280, 720), repeats)}
+    for width, height in ((1280, 720), (640, 480)):
+        clip = _pictures(frames, width, height)
+        name = f"eight questions, features of {width}x{height} kept"
+        tables[name] = bench_together(mora, clip, repeats)
     _tell(out, tables)
 
 
@@ -164,8 +163,7 @@ def loading(
     from groundmore_ros.mora.zoo import resolve_model
 
     figures = bench_loading(resolve_model(model), dtype)
-    _write(out, figures)
-    _print([figures])
+    _tell(out, {model: [figures]})
 
 
 @bench_app.command(name="metrics")
@@ -181,7 +179,7 @@ def metrics(
     from groundmore_ros.evaluation.bench import bench_metrics
 
     rows = bench_metrics(repeats)
-    _write(out, {"cores": os.cpu_count(), "runs": rows})
+    _write(out, {"hardware": _hardware(), "tables": {"J and F of one frame": rows}})
     table = Table(*rows[0], title="J and F of one frame")
     for row in rows:
         table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row.values()))
@@ -202,13 +200,13 @@ def _recording() -> tuple[list[Any], str]:
     raise GroundmoreError("no sample shows an object that can be asked for")
 
 
-def _pictures(count: int) -> list[Any]:
-    """Frames of a sample, enlarged to 1280x720, forward and back again."""
+def _pictures(count: int, width: int = 1280, height: int = 720) -> list[Any]:
+    """Frames of a sample, enlarged, forward and back again."""
     import numpy as np
     from PIL import Image
 
     frames, _ = _recording()
-    there = [np.array(Image.fromarray(f).resize((1280, 720))) for f in frames[:count]]
+    there = [np.array(Image.fromarray(f).resize((width, height))) for f in frames[:count]]
     around = there + there[-2:0:-1]
     return [around[k % len(around)] for k in range(count)]
 

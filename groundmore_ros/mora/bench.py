@@ -4,12 +4,14 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from groundmore_ros.errors import ModelError
 from groundmore_ros.measuring import in_turns
@@ -53,9 +55,32 @@ def bench_question(
         ways["features kept, prefilled"] = lambda: told.answer_features(features, stamps, QUESTION)
     if mora.config.pooling != "frame":
         ways.pop("plain, frame by frame")
+    encoding = {name: _encoding(mora, way) for name, way in ways.items()}
     rows, results = in_turns(ways, repeats)
     first = results[next(iter(ways))]
-    return [row | {"difference": _difference(first, results[row["way"]])} for row in rows]
+    return [
+        row | encoding[row["way"]] | {"difference": _difference(first, results[row["way"]])}
+        for row in rows
+    ]
+
+
+def _encoding(mora: Mora, way: Callable[[], Any]) -> dict[str, float]:
+    """How often a way runs the image encoder, and for how long in all."""
+    segmenter, calls = mora.model.segmenter, []
+    encode = segmenter.image_encoder.forward
+
+    def counted(pixels: Tensor) -> Any:
+        began = time.perf_counter()
+        encoded = encode(pixels)
+        calls.append(time.perf_counter() - began)
+        return encoded
+
+    segmenter.image_encoder.forward = counted
+    try:
+        way()
+    finally:
+        segmenter.image_encoder.forward = encode
+    return {"encoder calls": len(calls), "encoder (s)": float(sum(calls))}
 
 
 def bench_together(

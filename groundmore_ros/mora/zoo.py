@@ -36,10 +36,16 @@ def resolve_model(name: str) -> Path:
 
 
 def _cached(name: str) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    """The snapshot that holds a model's configuration.
+
+    Not the whole repository: a download leaves out what is not needed, and then the hub's own look
+    into its cache calls the snapshot incomplete.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError, OSError):
+        found = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:
         return None
+    return Path(found).parent if isinstance(found, str) else None

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -349,6 +350,30 @@ def test_an_answer_is_followed_in_live_frames(world: World) -> None:
     assert any(m.area for m in masks)
     time.sleep(0.2)
     assert sum(m.live for m in world.masks) == 5
+
+
+def _masks_of(backend: str, engines: Path, episode: Any) -> list[list[int]]:
+    world = World(encoder=backend, decoder=backend, engines=str(engines)).start()
+    try:
+        camera = world.camera()
+        world.wait(lambda: camera.publisher.get_subscription_count() > 0)
+        for k, frame in enumerate(episode.frames):
+            camera.send(START + k * SECOND // 5, np.ascontiguousarray(frame))
+        world.wait(lambda: world.received() == len(episode.frames))
+        assert world.answer(world.ask("The orange ball")).status == Status.OK
+        world.wait(lambda: len(world.masks) == len(episode.frames))
+        assert world.node.mora is not None
+        assert world.node.mora.backends["decoder"].startswith(backend)
+        return [list(m.counts) for m in world.masks]
+    finally:
+        world.close()
+
+
+def test_the_whole_node_on_onnx_runtime(nano_engines: Path) -> None:
+    """The same frames and question to a node on torch and to one on ONNX Runtime."""
+    episode = generate(1_000_303)
+    torchs, onnxs = (_masks_of(b, nano_engines, episode) for b in ("torch", "onnx"))
+    assert torchs == onnxs
 
 
 def test_a_late_subscriber_gets_the_answers(world: World) -> None:
