@@ -48,14 +48,12 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "encoder",
         default_value="",
-        choices=["", "torch"],
-        description=f"Back end of SAM's image encoder. {UNSET}",
+        description=f"Runs SAM's image encoder: torch, onnx or tensorrt. {UNSET}",
     ),
     DeclareLaunchArgument(
         "decoder",
         default_value="",
-        choices=["", "torch"],
-        description=f"Back end of SAM's mask decoder. {UNSET}",
+        description=f"Runs SAM's mask decoder, likewise. {UNSET}",
     ),
     DeclareLaunchArgument(
         "autostart",

@@ -174,6 +174,31 @@ def test_pictures_show_frames_truth_and_prediction(base: Path, data: Path, tmp_p
     assert run.picture(0).shape == (3, 3 * layouts.HEIGHT, frames * layouts.WIDTH)
 
 
+def test_curves_and_pictures_go_to_tensorboard(base: Path, data: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    model, tokenizer = start_from(str(base), {}, "no")
+    settings = FinetuneSettings.of(
+        TRAINING | {"steps": 4, "log_every": 2, "picture_every": 4, "trained": ["lm_head"]}
+    )
+    mixture = Mixture([open_dataset(str(data))], [1], 2)
+    run = Finetuning(model, tokenizer, mixture, settings, tmp_path / "run")
+    writer = SummaryWriter(str(tmp_path / "logs"))
+    assert run.run(log=writer)
+    writer.close()
+    told = EventAccumulator(str(tmp_path / "logs")).Reload()
+    tags = told.Tags()
+    assert {"train/total", "train/words", "train/dice", "train/clips a second"} <= set(
+        tags["scalars"]
+    )
+    assert [e.step for e in told.Scalars("train/total")] == [2, 4]
+    assert told.Scalars("train/total")[1].value == pytest.approx(
+        _history(tmp_path / "run")[3]["total"]
+    )
+    assert tags["images"] == ["frames, truth, prediction"]
+
+
 def test_killed_at_any_moment_it_goes_on_as_if_it_had_not_been(
     recipe: Path, base: Path, data: Path, tmp_path: Path
 ) -> None:
