@@ -9,7 +9,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-__all__ = ["DECODER", "ENCODER", "Graph", "Part"]
+__all__ = ["DECODER", "ENCODER", "Graph", "Part", "as_inputs"]
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,8 @@ class Graph(Protocol):
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Outputs in the part's order, on the device of the inputs, float32."""
+
+
+def as_inputs(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Tensors as exported graphs take them: float32, in order in memory."""
+    return tuple(t.float().contiguous() for t in tensors)

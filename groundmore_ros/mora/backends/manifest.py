@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from groundmore_ros.errors import ModelError
@@ -96,8 +95,3 @@ def file_digest(path: Path) -> str:
                 while block := stream.read(1 << 20):
                     digest.update(block)
     return digest.hexdigest()
-
-
-def same_dtype(tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Inputs as exported graphs take them: float32, in order in memory."""
-    return tuple(t.float().contiguous() for t in tensors)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from groundmore_ros.errors import MissingDependencyError, ModelError
-from groundmore_ros.mora.backends.graph import Part
-from groundmore_ros.mora.backends.manifest import same_dtype
+from groundmore_ros.mora.backends.graph import Part, as_inputs
 
 __all__ = ["PROVIDERS", "OnnxGraph"]
 
@@ -78,7 +77,7 @@ class OnnxGraph:
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Outputs on the device of the inputs; on a GPU nothing passes through the host."""
-        given = same_dtype(inputs)
+        given = as_inputs(inputs)
         if self._device.type == "cpu":
             feed = {n: t.numpy() for n, t in zip(self._inputs, given, strict=True)}
             return tuple(map(torch.from_numpy, self._session.run(self._outputs, feed)))

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from groundmore_ros.errors import MissingDependencyError, ModelError
-from groundmore_ros.mora.backends.graph import Part
-from groundmore_ros.mora.backends.manifest import Manifest, file_digest, same_dtype
+from groundmore_ros.mora.backends.graph import Part, as_inputs
+from groundmore_ros.mora.backends.manifest import Manifest, file_digest
 
 __all__ = ["Profile", "TensorRtGraph", "build_engine", "engine_path"]
 
@@ -143,7 +143,7 @@ class TensorRtGraph:
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Outputs on the GPU; more frames than the engine takes go in several runs."""
-        pieces = [torch.split(t, self._most) for t in same_dtype(inputs)]
+        pieces = [torch.split(t, self._most) for t in as_inputs(inputs)]
         done = [self._once(*piece) for piece in zip(*pieces, strict=True)]
         return tuple(torch.cat(outputs) for outputs in zip(*done, strict=True))
 
