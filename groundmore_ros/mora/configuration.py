@@ -47,8 +47,6 @@ class MoraConfig(PretrainedConfig):
         object_dim: width of an object query.
         reasoner_layers: depth of the transformer over objects and frames.
         summary_tokens: tokens each object gives to the language model.
-        nothing_bias: added to the logit of the nothing-answer's first word where an answer begins:
-            the larger, the sooner there is nothing to be found. Chosen on validation data.
         score_threshold: answers that score less are NO_OBJECT.
         gate_threshold: frames with at least this probability are inside the event.
         seg_state: which state a [SEG] is read from: the one that predicts the ``token`` itself
@@ -95,7 +93,6 @@ class MoraConfig(PretrainedConfig):
         object_dim: int = 64,
         reasoner_layers: int = 4,
         summary_tokens: int = 2,
-        nothing_bias: float = 0.0,
         score_threshold: float = 0.0,
         gate_threshold: float = 0.5,
         seg_state: str = "token",
@@ -126,7 +123,6 @@ class MoraConfig(PretrainedConfig):
         self.object_dim = object_dim
         self.reasoner_layers = reasoner_layers
         self.summary_tokens = summary_tokens
-        self.nothing_bias = nothing_bias
         self.score_threshold = score_threshold
         self.gate_threshold = gate_threshold
         self.seg_state = seg_state

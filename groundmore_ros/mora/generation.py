@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import LogitsProcessor, LogitsProcessorList
 
 from groundmore_ros.errors import BadQuestionError
 from groundmore_ros.mora.conversation import Part
@@ -71,10 +70,6 @@ def generate(
 ) -> list[Said]:
     """Answers to prompts, each (L, E) of a length of its own: the likeliest token each time."""
     said: list[Said] = []
-    processors = LogitsProcessorList()
-    if model.config.nothing_bias:
-        nothing = tokenizer.encode_answer(model.config.nothing_template)[0]
-        processors.append(_FirstWord(nothing, model.config.nothing_bias))
     for batch, mask in _batches(prompts):
         out = model.generate(
             inputs_embeds=batch,
@@ -85,30 +80,14 @@ def generate(
             pad_token_id=tokenizer.eos,
             return_dict_in_generate=True,
             output_hidden_states=True,
-            output_scores=True,
-            logits_processor=processors,
+            output_logits=True,
         )
         states = torch.stack([step[0][:, -1] for step in out.hidden_states], dim=1)  # (b, A, E)
-        logits = torch.stack(out.scores, dim=1)  # (b, A, words)
+        logits = torch.stack(out.logits, dim=1)  # (b, A, words)
         for ids, state, logit in zip(out.sequences, states, logits, strict=True):
             length = _length(ids.tolist(), tokenizer.eos)
             said.append(_said(ids[:length], state[:length], logit[:length]))
     return said
-
-
-class _FirstWord(LogitsProcessor):
-    """Adds to one word's logit where an answer begins."""
-
-    def __init__(self, word: int, bias: float) -> None:
-        self.word, self.bias = word, bias
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Logits (b, words) behind ``input_ids`` (b, words said)."""
-        if input_ids.shape[1]:
-            return scores
-        changed = scores.clone()
-        changed[:, self.word] += self.bias
-        return changed
 
 
 def prefill(

@@ -76,25 +76,6 @@ def test_prefilled_without_a_likely_seg_is_no_object(tmp_path: Path) -> None:
     assert told.answer(clip(3), STAMPS, "What moves?").status is Status.NO_OBJECT
 
 
-def test_a_bias_makes_nothing_likelier_as_the_first_word_alone(tmp_path: Path) -> None:
-    mora = tiny_mora(object_queries=0, max_new_tokens=4)
-    prompt = torch.randn(6, mora.config.text_config.hidden_size)
-    nothing = mora.tokenizer.encode_answer("Nothing.")[0]
-    with torch.inference_mode():
-        plain = generate(mora.model, mora.tokenizer, [prompt])[0]
-        mora.config.nothing_bias = 50.0
-        biased = generate(mora.model, mora.tokenizer, [prompt])[0]
-        mora.config.nothing_bias = 0.001
-        slightly = generate(mora.model, mora.tokenizer, [prompt])[0]
-    assert plain.ids[0] != nothing
-    assert biased.ids[0] == nothing
-    assert biased.ids[1:] != [nothing] * 3
-    assert float(biased.log_chances[0]) > -1e-3
-    # The chance of what is said falls by as much as that of nothing rises.
-    assert slightly.ids == plain.ids
-    assert float(slightly.log_chances[0]) < float(plain.log_chances[0])
-
-
 def test_prompts_of_several_lengths_do_not_disturb_each_other(tmp_path: Path) -> None:
     mora = _clip_wise(tmp_path)
     tokens = torch.randn(1, 5, mora.config.text_config.hidden_size)
