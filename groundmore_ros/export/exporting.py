@@ -70,12 +70,13 @@ def export_onnx(name: str, part: Part, out: Path, options: ExportOptions) -> Man
     graph = _graph(model, part)
     if options.precision == "mixed":
         graph = in_mixed_precision(graph)
-    write_onnx(graph, example(model, part.name, 2), part, path, options.opset)
     try:
+        write_onnx(graph, example(model, part.name, 2), part, path, options.opset)
         figures = compare(model, part.name, _graph(model, part), OnnxGraph(path, part, "cpu"))
         check(figures, options.precision)
     except ModelError as error:
-        path.unlink()
+        for file in (path, path.with_suffix(".onnx.data")):
+            file.unlink(missing_ok=True)
         raise ModelError(f"{path} is not as the model: {error}") from error
     inputs, outputs = read_shapes(path)
     manifest = Manifest(

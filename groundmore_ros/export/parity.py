@@ -42,14 +42,14 @@ def compare(model: MoraForCausalLM, part: str, plain: nn.Module, graph: Graph) -
     """
     worst, least = 0.0, 1.0
     for frames in FRAMES:
-        inputs = example(model, part, frames, seed=frames)
+        inputs = tuple(x.to(model.device) for x in example(model, part, frames, seed=frames))
         truth = plain(*inputs)
         truth = truth if isinstance(truth, tuple) else (truth,)
         ours = graph.run(*inputs)
         worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(truth, ours, strict=True)))
         masks = [o[0] for o in (truth, ours)]
         if part == "encoder":
-            prompts = example(model, "decoder", frames, seed=frames)[1]
+            prompts = example(model, "decoder", frames, seed=frames)[1].to(model.device)
             masks = [model.segmenter.decode(m, prompts)[0] for m in masks]
         least = min(least, _iou(masks[0] > 0, masks[1] > 0))
     return {"largest_difference": worst, "least_iou": least}

@@ -2,7 +2,7 @@
 """The facade: frames and a question in, an answer out."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -165,7 +165,7 @@ class Mora:
             question: as a person would ask it.
             timing: where the seconds spent reasoning and decoding are noted.
         """
-        return self.answer_many(features, stamps, [question], timing=timing)[0]
+        return next(self.answer_many(features, stamps, [question], timing=timing))
 
     @torch.inference_mode()
     def answer_many(
@@ -175,14 +175,16 @@ class Mora:
         questions: Sequence[str],
         *,
         timing: Timing | None = None,
-    ) -> list[Answer]:
+    ) -> Iterator[Answer]:
         """Answers to several questions about one clip: it is compared once, words come in batches.
+
+        Masks are drawn when an answer is asked for, so that those of one are held at a time.
 
         Args:
             features: T, from :meth:`encode`.
             stamps: T, s, rising.
             questions: each as a person would ask it.
-            timing: where the seconds spent on all of them are noted.
+            timing: where the seconds are noted that all spent reasoning and the last one decoding.
         """
         texts = [check_question(q) for q in questions]
         times = _check_clip(features, stamps)
@@ -192,11 +194,13 @@ class Mora:
         clip = self.model.compare(frames)
         said = self._say(clip, texts)
         reasoned = time.perf_counter()
-        answers = [self._decode(clip, frames, one, times, size) for one in said]
-        if timing is not None:
-            timing.reason = reasoned - began
-            timing.decode = time.perf_counter() - reasoned
-        return answers
+        for one in said:
+            drawing = time.perf_counter()
+            answer = self._decode(clip, frames, one, times, size)
+            if timing is not None:
+                timing.reason = reasoned - began
+                timing.decode = time.perf_counter() - drawing
+            yield answer
 
     def follow(self, prompt: Prompt) -> Follower:
         """Go on masking an answered object in frames that come later, in the order they come."""

@@ -53,7 +53,7 @@ def bench_question(
     if "{" not in mora.config.answer_template:
         told = Mora(mora.model, mora.tokenizer, mora.name, reasoning="prefill")
         ways["features kept, prefilled"] = lambda: told.answer_features(features, stamps, QUESTION)
-    if mora.config.pooling != "frame":
+    if mora.config.pooling != "frame" or mora.model.segmenter.graphs:
         ways.pop("plain, frame by frame")
     encoding = {name: _encoding(mora, way) for name, way in ways.items()}
     rows, results = in_turns(ways, repeats)
@@ -94,7 +94,7 @@ def bench_together(
         "one after the other": lambda: [
             mora.answer_features(features, stamps, q) for q in questions
         ],
-        "eight at once": lambda: mora.answer_many(features, stamps, questions),
+        "eight at once": lambda: list(mora.answer_many(features, stamps, questions)),
     }
     rows, results = in_turns(ways, repeats)
     alone, together = results.values()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An answered object, masked in frames that come after the answer."""
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 from groundmore_ros.mora.answer import NO_MASK_LOGIT
 from groundmore_ros.mora.modeling import FrameFeatures, MoraForCausalLM, Seen
 from groundmore_ros.mora.processing import FrameProcessor
-from groundmore_ros.mora.tracking import Linker
+from groundmore_ros.mora.tracking import Linker, LiveTrack
 
 __all__ = ["EncodedFrame", "Follower", "Prompt"]
 
@@ -49,18 +48,18 @@ class Follower:
 
     def __init__(self, model: MoraForCausalLM, processor: FrameProcessor, prompt: Prompt) -> None:
         self._model, self._processor, self._prompt = model, processor, prompt
-        self._linker = copy.deepcopy(prompt.linker)
+        self._track: LiveTrack | None = None
+        if prompt.linker is not None and prompt.chosen is not None:
+            self._track = prompt.linker.keep(prompt.chosen)
 
     @torch.inference_mode()
     def see(self, frame: EncodedFrame) -> NDArray[np.float32]:
         """Mask logits (H, W) in the next frame; very negative where the object is not there."""
         seen = None
-        if self._linker is not None:
-            found, chosen = frame.features.objects, self._prompt.chosen
+        if self._track is not None:
+            found = frame.features.objects
             assert found is not None, "a model that looks for objects finds some in every frame"
-            assert chosen is not None, "where there are tracks, one is meant"
-            self._linker.add(found)
-            at = self._linker.found_in_last(chosen)
+            at = self._track.see(found)
             if at is None:
                 return np.full((frame.height, frame.width), NO_MASK_LOGIT, np.float32)
             there = torch.ones(1, dtype=torch.bool, device=found.boxes.device)

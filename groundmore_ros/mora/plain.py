@@ -70,7 +70,8 @@ def _one_frame(
     height, width = frame.shape[:2]
     if seg is None:
         return np.full((height, width), NO_MASK_LOGIT, np.float32)
-    embedding = encoder(inputs.sam[None].to(model.device)).last_hidden_state
+    sam = inputs.sam[None].to(model.device, next(encoder.parameters()).dtype)
+    embedding = encoder(sam).last_hidden_state
     drawn = _plain_mask(model.segmenter, embedding, seg)
     return np.asarray(processor.to_frame(drawn, height, width)[0].cpu().numpy())
 

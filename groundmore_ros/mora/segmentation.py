@@ -44,9 +44,10 @@ class Segmenter(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Pictures (B, 3, S, S), normalised, to embeddings (B, C, G, G)."""
+        dtype = next(self.image_encoder.parameters()).dtype
         if graph := self.graphs.get("encoder"):
-            return graph.run(pixels)[0]
-        pixels = pixels.to(next(self.image_encoder.parameters()).dtype)
+            return graph.run(pixels)[0].to(dtype)
+        pixels = pixels.to(dtype)
         if self.convolutional:
             embedding: Tensor = self.image_encoder(pixels)
             return embedding

@@ -5,6 +5,7 @@ Cost of a match: unlikeness of the identities, plus how far the box lies from wh
 motion would have taken it.
 """
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +16,13 @@ from torch import Tensor
 
 from groundmore_ros.mora.objects import FrameObjects
 
-__all__ = ["Linker", "Tracks", "link"]
+__all__ = ["Linker", "LiveTrack", "Tracks", "link"]
 
 NEW_SCORE = 0.3  # an object this certain starts a track
 KEEP_SCORE = 0.15  # one less certain is not even matched
 WORST_MATCH = 1.3  # cost above which a match is refused
 PLACE_WEIGHT = 3.0  # cost of being off by the picture's side
+FORGET = 50  # frames after which a live track that was not seen is let go
 FADING = 0.5  # how fast a track's identity follows its newest look
 
 
@@ -96,13 +98,31 @@ class Linker:
         """Put the longest and surest tracks first; until now they stand as they began."""
         self._tracks.sort(key=lambda track: -track.sureness)
 
-    def found_in_last(self, track: int) -> int | None:
-        """Which of the last frame's objects a track is, or None where it is not there."""
-        return self._tracks[track].found.get(self._seen - 1)
+    def keep(self, track: int) -> "LiveTrack":
+        """Go on with one track and those that vie with it, without memory of the past."""
+        return LiveTrack(self._tracks, track, self._seen)
 
     def gather(self, frames: list[FrameObjects], most: int) -> Tracks:
         """The first tracks through the frames that were added."""
         return _gather(frames, self._tracks[:most], most)
+
+
+class LiveTrack(Linker):
+    """One track in frames that never end: what is long gone is let go."""
+
+    def __init__(self, tracks: list[_Track], kept: int, seen: int) -> None:
+        super().__init__()
+        self._tracks = copy.deepcopy(tracks)
+        self._kept, self._seen = self._tracks[kept], seen
+
+    def see(self, frame: FrameObjects) -> int | None:
+        """Which of the next frame's objects the track is, or None where it is not there."""
+        self.add(frame)
+        now = self._seen - 1
+        self._tracks = [k for k in self._tracks if k is self._kept or now - k.last <= FORGET]
+        for track in self._tracks:
+            track.found = {track.last: track.found[track.last]}
+        return self._kept.found.get(now)
 
 
 def link(frames: list[FrameObjects], most: int) -> tuple[Tracks, Linker]:

@@ -8,7 +8,7 @@ happens.
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from groundmore_ros.bags.records import Latencies, Result
@@ -267,20 +267,18 @@ class AnswerEngine:
 
     def _answer_group(self, group: list[PendingQuestion]) -> None:
         """Answer questions about one clip; one that fails is tried alone, and fails alone."""
-        fresh = [pending for pending in group if not self._expired(pending)]
-        if not fresh:
+        waiting = [pending for pending in group if not self._expired(pending)]
+        if not waiting:
             return
         try:
-            answered = self._answer(fresh)
+            for result, frames in self._answer(list(waiting)):
+                self._finish_with(waiting.pop(0), result, frames)
         except Exception as error:  # noqa: BLE001 - each question gets its answer all the same
-            if len(fresh) > 1:
-                for pending in fresh:
-                    self._answer_group([pending])
+            if len(waiting) == 1:
+                self._refuse(waiting[0], error)
             else:
-                self._refuse(fresh[0], error)
-        else:
-            for pending, (result, frames) in zip(fresh, answered, strict=True):
-                self._finish_with(pending, result, frames)
+                for pending in waiting:
+                    self._answer_group([pending])
 
     def _expired(self, pending: PendingQuestion) -> bool:
         age, limit = time.monotonic() - pending.arrived, self._settings.deadline
@@ -298,29 +296,25 @@ class AnswerEngine:
             self._failed(f"answering {pending.question_id} failed: {error!r}")
             self._finish(pending, Status.FAILED, repr(error))
 
-    def _answer(self, group: list[PendingQuestion]) -> list[tuple[Result, list[BufferedFrame]]]:
+    def _answer(self, group: list[PendingQuestion]) -> Iterator[tuple[Result, list[BufferedFrame]]]:
+        """The results of questions about one clip, each as soon as it is there."""
         began = time.monotonic()
         features, kept = self._clip(group[0])
-        encoded = time.monotonic()
-        timing = Latencies(encode=encoded - began)
+        timing = Latencies(encode=time.monotonic() - began)
         stamps = [f.stamp / 1e9 for f in kept]
         questions = [pending.question for pending in group]
         answers = self.mora.answer_many(features, stamps, questions, timing=timing)
-        self.last_latencies = replace(timing, queue=began - group[0].arrived)
-        return [
-            (
-                replace(
-                    self._result(pending, answer.status),
-                    answer=answer,
-                    stamps=tuple(f.stamp for f in kept),
-                    frame_ids=tuple(f.frame_id for f in kept),
-                    latencies=replace(timing, queue=began - pending.arrived),
-                    followed=pending.follow > 0 and answer.status is Status.OK,
-                ),
-                kept,
+        for pending, answer in zip(group, answers, strict=True):
+            self.last_latencies = replace(timing, queue=began - pending.arrived)
+            result = replace(
+                self._result(pending, answer.status),
+                answer=answer,
+                stamps=tuple(f.stamp for f in kept),
+                frame_ids=tuple(f.frame_id for f in kept),
+                latencies=self.last_latencies,
+                followed=pending.follow > 0 and answer.status is Status.OK,
             )
-            for pending, answer in zip(group, answers, strict=True)
-        ]
+            yield result, kept
 
     def _clip(self, pending: PendingQuestion) -> tuple[list[EncodedFrame], list[BufferedFrame]]:
         """Features of a question's frames, and the frames, all of one size."""
@@ -379,16 +373,21 @@ class AnswerEngine:
         self, pending: PendingQuestion, result: Result, frames: list[BufferedFrame]
     ) -> None:
         with self._changed:
-            if pending in self._current:
-                self._current.remove(pending)
-                if pending.cancelled:
-                    result = self._result(pending, Status.CANCELLED, "it was cancelled")
-                    frames = []
+            failed = result.status is Status.FAILED
+            if pending in self._current and pending.cancelled and not failed:
+                result, frames = self._result(pending, Status.CANCELLED, "it was cancelled"), []
         try:
             self._deliver(result, frames)
-            if result.followed:
-                self.following.add(result, pending.buffer, pending.follow)
         except Exception as error:  # noqa: BLE001 - publishing must not end the thread
             self._failed(f"delivering {pending.question_id} failed: {error!r}")
             if result.status is not Status.FAILED:
                 self._finish(pending, Status.FAILED, repr(error))
+                return
+        if result.followed:
+            self.following.add(result, pending.buffer, pending.follow)
+        with self._changed:
+            if pending in self._current:
+                self._current.remove(pending)
+            late = pending.cancelled  # while its masks were on their way
+        if late:
+            self.following.cancel(pending.question_id)

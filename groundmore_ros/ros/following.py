@@ -73,6 +73,11 @@ class FollowThread:
     def add(self, result: Result, buffer: ClipBuffer, seconds: float) -> None:
         """Follow an answer's objects from the frame after its clip."""
         assert result.answer is not None, "only what was found can be followed"
+        try:
+            followers = [self._mora.follow(o.prompt) for o in result.answer.objects]
+        except Exception as error:  # noqa: BLE001 - the answer has been given
+            self._on_error(f"following {result.question_id} failed: {error!r}")
+            return
         objects = result.answer.objects
         start = result.stamps[-1]
         newest = LiveMasks(
@@ -85,7 +90,7 @@ class FollowThread:
         )
         followed = _Followed(
             buffer,
-            [self._mora.follow(o.prompt) for o in objects],
+            followers,
             start + round(seconds * 1e9),
             time.monotonic() + seconds + self._frame_wait,
             newest,
@@ -100,7 +105,7 @@ class FollowThread:
             with self._changed:
                 followed = self._followed.pop(question_id, None)
             if followed is not None:
-                self._deliver(replace(followed.newest, last=True), None)
+                self._deliver_safely(replace(followed.newest, last=True), None)
         return followed is not None
 
     def frame_arrived(self) -> None:
@@ -134,7 +139,7 @@ class FollowThread:
             try:
                 self._mask(question_id, followed, frame)
             except BadFrameError:
-                continue  # it is marked as broken, and counted where the buffer is tidied
+                followed.buffer.tidy()
             except Exception as error:  # noqa: BLE001 - one stream must not end the others
                 self._on_error(f"following {question_id} failed: {error!r}")
                 self.cancel(question_id)
@@ -147,6 +152,8 @@ class FollowThread:
                 followed.buffer.counts["follow_skipped"] += len(waiting) - 1
                 waiting = waiting[-1:]
             if waiting:
+                # To the end of the line: a slow stream must not starve the others.
+                self._followed[question_id] = self._followed.pop(question_id)
                 return question_id, followed, waiting[0]
             newest = followed.buffer.newest
             went_back = newest is not None and newest < followed.newest.stamp
@@ -171,4 +178,11 @@ class FollowThread:
                 followed.newest = masks
                 if over:
                     del self._followed[question_id]
+            self._deliver_safely(masks, frame)
+
+    def _deliver_safely(self, masks: LiveMasks, frame: BufferedFrame | None) -> None:
+        """What publishing raises ends neither this thread nor that of who cancels."""
+        try:
             self._deliver(masks, frame)
+        except Exception as error:  # noqa: BLE001
+            self._on_error(f"delivering masks of {masks.question_id} failed: {error!r}")

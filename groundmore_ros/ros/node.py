@@ -2,7 +2,7 @@
 """The lifecycle node ``mora``.
 
 Configure loads the model, activate subscribes and answers, deactivate cancels what waits, cleanup
-frees the model. Callbacks only store; the work is done on the engine's two threads.
+frees the model. Callbacks only store; the work is done on the engine's threads.
 """
 
 import time

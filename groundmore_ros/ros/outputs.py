@@ -30,8 +30,8 @@ MASKS_KEPT = 1024  # more than a clip's: the longest clip is 256 frames
 class Outputs:
     """The publishers.
 
-    Results with masks come from one thread, so that the masks of two never mingle; refusals may
-    come from another meanwhile.
+    Results with masks come from one thread, so that the masks of two never mingle; refusals and
+    live masks may come from others meanwhile.
     """
 
     def __init__(self, node: Any) -> None:

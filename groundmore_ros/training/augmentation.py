@@ -12,7 +12,7 @@ from groundmore_ros.training.cache import CachedEpisode
 
 __all__ = ["mirrored", "varied"]
 
-UNRELATED_MOST = 3  # questions about what is not there, an episode
+UNRELATED_SHARE = 0.5  # of the episodes get a question about what is not there
 PLACE = "at the start"  # ends the names that tell an object by its place
 _SIDES = {"left": "right", "right": "left"}
 
@@ -23,8 +23,8 @@ def varied(episode: CachedEpisode, rng: Generator) -> CachedEpisode:
         episode = mirrored(episode)
     looks = [(o["colour"], o["shape"]) for o in episode.note["objects"]]
     questions = [_reworded(q, looks, rng) for q in episode.note["questions"]]
-    strange = rng.integers(UNRELATED_MOST + 1)
-    questions += [_about_nothing(unrelated(rng, looks)) for _ in range(strange)]
+    if rng.random() < UNRELATED_SHARE:
+        questions.append(_about_nothing(unrelated(rng, looks)))
     return episode._replace(note=episode.note | {"questions": questions})
 
 

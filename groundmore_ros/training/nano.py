@@ -172,11 +172,11 @@ class NanoTraining:
     def reason(self, model: MoraForCausalLM, tokenizer: MoraTokenizer) -> bool:
         """Train everything else on what was seen."""
         settings = dict(self.recipe["reasoning"])
-        questions, offset = settings.pop("questions"), settings.pop("nothing_offset")
+        questions = settings.pop("questions")
         schedule = Schedule(**settings)
         for part in (model.segmenter, model.object_queries):
             part.requires_grad_(False)
-        module = Reasoner(model, tokenizer, offset).train()
+        module = Reasoner(model, tokenizer).train()
         self.progress.stage("reason", schedule.steps)
         train = load_cache([self._cached(s) for s in self._shards("seeds")])
         held_out = load_cache([self._cached(s) for s in self._shards("validation")])

@@ -222,22 +222,9 @@ class Reasoner(nn.Module):
 
     CAUSE_WIDTH = 64
 
-    def __init__(
-        self, model: MoraForCausalLM, tokenizer: MoraTokenizer, nothing_offset: float = 0.0
-    ) -> None:
-        """Wrap a model for training.
-
-        Args:
-            model: whose perception is trained.
-            tokenizer: the model's.
-            nothing_offset: how much larger the log-odds of having no answer are in training than
-                they shall be for those who ask. It is added to that answer's logit while training,
-                so what is learned fits the smaller odds (logit adjustment, Menon et al. 2021).
-        """
+    def __init__(self, model: MoraForCausalLM, tokenizer: MoraTokenizer) -> None:
         super().__init__()
         self.model = model
-        self.nothing_offset = nothing_offset
-        self.nothing = tokenizer.encode_answer(model.config.nothing_template)[0]
         self.bos = tokenizer.bos
         self.seg, self.loc = tokenizer.id_of("[SEG]"), tokenizer.id_of("[LOC]")
         width = model.config.text_config.hidden_size
@@ -286,7 +273,6 @@ class Reasoner(nn.Module):
         hidden, moments, reasoning = self.run(batch)
         asked = batch.asked
         logits = self.model.lm_head(hidden).float()
-        logits[asked.episode, asked.first, self.nothing] += self.nothing_offset
         losses = {
             "text": functional.cross_entropy(
                 logits[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten(), ignore_index=IGNORED

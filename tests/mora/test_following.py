@@ -5,6 +5,8 @@ import torch
 from numpy.typing import NDArray
 
 from groundmore_ros.mora import Mora
+from groundmore_ros.mora.objects import FrameObjects
+from groundmore_ros.mora.tracking import link
 from groundmore_ros.simulation import generate
 
 
@@ -46,12 +48,30 @@ def test_following_goes_on_as_the_clip_would_have(nano: Mora) -> None:
     assert whole.linker is not None
     assert part.linker is not None
     assert whole.tracks is not None
+    assert part.tracks is not None
+    live = [part.linker.keep(k) for k in range(int(part.tracks.valid.sum()))]
     for t, frame in enumerate(features[10:], 10):
         assert frame.objects is not None
-        part.linker.add(frame.objects)
-        found = [part.linker.found_in_last(k) for k in range(int(whole.tracks.valid.sum()))]
+        found = [track.see(frame.objects) for track in live]
         boxes = [frame.objects.boxes[i] for i in found if i is not None]
         there = whole.tracks.boxes[whole.tracks.present[:, t], t]
         assert len(boxes) >= 2
         for box in boxes:
             assert min(float((box - other).abs().max()) for other in there) == 0.0
+
+
+def test_live_tracks_forget_what_is_long_gone() -> None:
+    """Objects that come and go for hours: memory stays bounded, the one that is meant is kept."""
+
+    def seen(t: int) -> FrameObjects:
+        passing = torch.tensor([0.2 + 0.6 * (t % 7) / 7, 0.9, 0.1, 0.1])
+        looks = torch.nn.functional.one_hot(torch.tensor([0, 1 + t % 31]), 32).float()
+        boxes = torch.stack([torch.tensor([0.5, 0.1, 0.1, 0.1]), passing])
+        return FrameObjects(torch.tensor([0.9, 0.9]), boxes, torch.zeros(2, 4), looks)
+
+    _, linker = link([seen(t) for t in range(3)], 3)
+    track = linker.keep(0)
+    for t in range(3, 600):
+        assert track.see(seen(t)) == 0
+    assert len(track._tracks) < 80
+    assert all(len(k.found) == 1 for k in track._tracks)

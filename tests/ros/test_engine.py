@@ -52,9 +52,9 @@ class FakeMora:
             raise RuntimeError("as asked")
         return np.full((frame.height, frame.width), self.seen, np.float32)
 
-    def answer_many(self, features, stamps, questions, *, timing) -> list[Answer]:  # type: ignore[no-untyped-def]
+    def answer_many(self, features, stamps, questions, *, timing) -> Iterator[Answer]:  # type: ignore[no-untyped-def]
         self.groups.append(len(questions))
-        return [self._answer(stamps, q) for q in questions]
+        return (self._answer(stamps, q) for q in questions)
 
     def _answer(self, stamps, question) -> Answer:  # type: ignore[no-untyped-def]
         self.answering.set()
@@ -464,6 +464,62 @@ def test_questions_about_one_clip_are_answered_together_and_fail_alone(bench: Be
     assert answered == [
         ("busy", "NO_OBJECT"), ("a", "NO_OBJECT"), ("b", "FAILED"), ("c", "NO_OBJECT"),
     ]  # fmt: skip
-    assert bench.mora.groups == [1, 3, 1, 1, 1]
+    assert bench.mora.groups == [1, 3, 1, 1]  # what was answered is not asked again
     assert bench.results[1].stamps == bench.results[3].stamps
     assert bench.results[1].stamps[-1] == 2 * SECOND
+
+
+def test_no_stream_starves_another(bench: Bench) -> None:
+    fill(bench, 3)
+    for question_id in ("a", "b"):
+        bench.ask(question_id, "follow it", follow=60.0)
+    bench.wait(2)
+    see = bench.mora.see
+
+    def slow(frame: Encoded) -> np.ndarray:
+        time.sleep(0.03)
+        return see(frame)
+
+    bench.mora.see = slow  # type: ignore[method-assign]
+    for k in range(3, 9):
+        bench.frame(SECOND + k * SECOND // 5)
+    bench.wait_live(4)
+    assert {m.question_id for m in bench.live[:4]} == {"a", "b"}
+
+
+def test_an_answer_that_is_cancelled_while_it_is_delivered_is_not_followed() -> None:
+    bench = Bench()
+    deliver = bench.engine._deliver
+
+    def cancelling(result: Result, frames: list[BufferedFrame]) -> None:
+        deliver(result, frames)
+        if result.followed:
+            assert bench.engine.cancel(result.question_id)
+
+    bench.engine._deliver = cancelling
+    try:
+        fill(bench, 3)
+        bench.ask("a", "follow it", follow=60.0)
+        assert bench.wait(1) == [("a", "OK")]
+        assert bench.wait_live(1) == [(1.4, True)]
+        bench.frame(SECOND + 3 * SECOND // 5)
+        time.sleep(0.1)
+        assert len(bench.live) == 1
+    finally:
+        bench.engine.stop()
+
+
+def test_publishing_that_fails_ends_no_thread(bench: Bench) -> None:
+    fill(bench, 3)
+    bench.ask("a", "follow it", follow=60.0)
+    bench.wait(1)
+    live = bench.engine.following._deliver
+    bench.engine.following._deliver = lambda masks, frame: (_ for _ in ()).throw(OSError("gone"))
+    bench.frame(SECOND + 3 * SECOND // 5)
+    deadline = time.monotonic() + 5
+    while not bench.errors and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "delivering masks of a failed" in bench.errors[0]
+    bench.engine.following._deliver = live
+    bench.frame(SECOND + 4 * SECOND // 5)
+    assert bench.wait_live(1) == [(1.8, False)]

@@ -40,6 +40,7 @@ class OnnxGraph:
         if kind not in PROVIDERS:
             raise ModelError(f"provider is {provider!r}; expected auto, {', '.join(PROVIDERS)}")
         self._device = torch.device(device)
+        self._on_host = kind == "cpu"
         wanted = PROVIDERS[kind]
         available = self._ort.get_available_providers()
         if wanted not in available:
@@ -68,6 +69,9 @@ class OnnxGraph:
                 f"{len(part.inputs)} and {len(part.outputs)} as of a {part.name}"
             )
         self._outputs = self._outputs[: len(part.outputs)]
+        free = [s for o in self._session.get_outputs() for s in o.shape[1:] if isinstance(s, str)]
+        if free and not self._on_host:
+            raise ModelError(f"{path} has free dimensions {free} beside the first; expected none")
         self.where = f"onnx ({running})"
 
     @property
@@ -76,11 +80,12 @@ class OnnxGraph:
         return {i.name: i.shape for i in self._session.get_inputs()}
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Outputs on the device of the inputs; on a GPU nothing passes through the host."""
+        """Outputs on the device of the inputs; with a GPU's provider nothing passes the host."""
         given = as_inputs(inputs)
-        if self._device.type == "cpu":
-            feed = {n: t.numpy() for n, t in zip(self._inputs, given, strict=True)}
-            return tuple(map(torch.from_numpy, self._session.run(self._outputs, feed)))
+        if self._on_host:
+            feed = {n: t.cpu().numpy() for n, t in zip(self._inputs, given, strict=True)}
+            found = self._session.run(self._outputs, feed)
+            return tuple(torch.from_numpy(value).to(inputs[0].device) for value in found)
         binding = self._session.io_binding()
         index = self._device.index or 0
         for name, tensor in zip(self._inputs, given, strict=True):

@@ -130,6 +130,8 @@ def _foreign(
     kind: str, path: Path, described: Path, part: Part, segmenter: Segmenter, where: Where
 ) -> Opened:
     """Another model's image encoder, held against what the mask decoder takes."""
+    if kind != "onnx":  # an engine's file tells neither shapes nor where it comes from
+        raise ModelError(f"{path} is another maker's encoder; expected onnx:{path}")
     try:
         sees = SamInput(**yaml.safe_load(described.read_text()))
     except (OSError, TypeError, ValueError, yaml.YAMLError) as error:

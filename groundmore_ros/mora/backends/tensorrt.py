@@ -120,6 +120,17 @@ class TensorRtGraph:
         self._device = torch.device(device)
         if self._device.type != "cuda":
             raise ModelError(f"TensorRT needs a GPU; the device is {device}")
+        with torch.cuda.device(self._device):
+            engine = self._load(trt, onnx, manifest, part, profile)
+            self._context = engine.create_execution_context()
+        self._engine, self._part = engine, part
+        self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self._lock = threading.Lock()  # a context runs one thing at a time
+        self._most = profile.frames[2]
+        self.where = f"tensorrt {trt.__version__} ({profile.name})"
+
+    @staticmethod
+    def _load(trt: Any, onnx: Path, manifest: Manifest, part: Part, profile: Profile) -> Any:
         path = engine_path(onnx, manifest.precision, profile)
         if not path.is_file():
             raise ModelError(
@@ -134,22 +145,17 @@ class TensorRtGraph:
             )
         if engine is None:
             raise ModelError(f"{path} cannot be loaded, nor what was built in its place")
-        self._engine, self._part = engine, part
-        self._context = engine.create_execution_context()
-        self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        self._lock = threading.Lock()  # a context runs one thing at a time
-        self._most = profile.frames[2]
-        self.where = f"tensorrt {trt.__version__} ({profile.name})"
+        return engine
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Outputs on the GPU; more frames than the engine takes go in several runs."""
-        pieces = [torch.split(t, self._most) for t in as_inputs(inputs)]
+        given = [t.to(self._device) for t in as_inputs(inputs)]
+        pieces = [torch.split(t, self._most) for t in given]
         done = [self._once(*piece) for piece in zip(*pieces, strict=True)]
         return tuple(torch.cat(outputs) for outputs in zip(*done, strict=True))
 
     def _once(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        with self._lock:
-            self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        with self._lock, torch.cuda.device(self._device):
             for name, tensor in zip(self._part.inputs, inputs, strict=True):
                 self._context.set_input_shape(name, tuple(tensor.shape))
                 self._context.set_tensor_address(name, tensor.data_ptr())
@@ -158,6 +164,8 @@ class TensorRtGraph:
                 shape = tuple(self._context.get_tensor_shape(name))
                 outputs.append(torch.empty(shape, dtype=torch.float32, device=self._device))
                 self._context.set_tensor_address(name, outputs[-1].data_ptr())
+            # After the outputs are there: what held their memory before has to be done with it.
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
             if not self._context.execute_async_v3(self._stream.cuda_stream):
                 raise ModelError(f"TensorRT's {self._part.name} failed; its log says why")
             self._stream.synchronize()
