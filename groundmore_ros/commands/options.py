@@ -31,8 +31,8 @@ LoadOption = Annotated[
     ),
 ]
 LOADING = (
-    "attn_implementation", "conversation", "decoder_dtype", "dtype", "engines", "provider",
-    "quantization", "reasoning", "strict", "target", "vision_tower",
+    "attn_implementation", "conversation", "decoder_dtype", "dtype", "engines", "feature_dtype",
+    "provider", "quantization", "reasoning", "strict", "target", "vision_tower",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from groundmore_ros.mora.backends.opening import Where, use_backends
 from groundmore_ros.mora.conversation import build_prompt
 from groundmore_ros.mora.following import EncodedFrame, Follower, Prompt
 from groundmore_ros.mora.generation import Said, generate, prefill, prompt_embeddings
-from groundmore_ros.mora.loading import LoadOptions, load
+from groundmore_ros.mora.loading import DTYPES, LoadOptions, load
 from groundmore_ros.mora.modeling import ABSENT_LOGIT, Clip, FrameFeatures, MoraForCausalLM
 from groundmore_ros.mora.processing import FrameProcessor, SamInput
 from groundmore_ros.mora.question import check_question
@@ -50,6 +50,7 @@ class Mora:
         *,
         reasoning: str = "generate",
         sees: SamInput | None = None,
+        feature_dtype: str = "auto",
     ) -> None:
         if reasoning not in REASONINGS:
             raise ModelError(f"reasoning is {reasoning!r}; expected one of {', '.join(REASONINGS)}")
@@ -58,6 +59,11 @@ class Mora:
                 f"{name} chooses words of its answer ({model.config.answer_template!r}), so it "
                 "cannot be prefilled; expected reasoning: generate"
             )
+        if feature_dtype not in DTYPES:
+            raise ModelError(
+                f"feature_dtype is {feature_dtype!r}; expected one of {', '.join(DTYPES)}"
+            )
+        self._stored = DTYPES[feature_dtype]
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
@@ -78,6 +84,7 @@ class Mora:
         provider: str = "auto",
         target: str = "discrete",
         reasoning: str = "generate",
+        feature_dtype: str = "auto",
         **options: Any,
     ) -> "Mora":
         """Load a model that is on this machine, in our layout or in LISA's.
@@ -92,6 +99,8 @@ class Mora:
             target: the machine that TensorRT's engines were built for, by name or file.
             reasoning: ``generate`` (the answer is generated) or ``prefill`` (it is the template,
                 read in one pass).
+            feature_dtype: precision that frames' features are kept in: ``auto`` (as computed),
+                ``float16`` (half the memory), ``bfloat16`` or ``float32``.
             **options: fields of :class:`~groundmore_ros.mora.loading.LoadOptions`: device, dtype,
                 vision_tower, conversation, quantization, strict and others.
 
@@ -109,7 +118,14 @@ class Mora:
             raise ModelError(f"{folder} cannot be loaded: {error}") from error
         where = Where(str(name), chosen.place, Path(engines) if engines else None, provider, target)
         sees = use_backends(model.segmenter, {"encoder": encoder, "decoder": decoder}, where)
-        return cls(model, tokenizer, Path(name).name, reasoning=reasoning, sees=sees)
+        return cls(
+            model,
+            tokenizer,
+            Path(name).name,
+            reasoning=reasoning,
+            sees=sees,
+            feature_dtype=feature_dtype,
+        )
 
     @property
     def backends(self) -> dict[str, str]:
@@ -130,7 +146,8 @@ class Mora:
             features = self.model.encode_frames(
                 inputs.sam[None].to(device), inputs.clip[None].to(device)
             )
-        return EncodedFrame(features[0], frame.shape[0], frame.shape[1])
+        kept = features[0].stored(self._stored) if self._stored else features[0]
+        return EncodedFrame(kept, frame.shape[0], frame.shape[1])
 
     def answer(
         self, frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], question: str

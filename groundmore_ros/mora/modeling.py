@@ -45,6 +45,10 @@ class FrameFeatures(NamedTuple):
     embedding: Tensor
     objects: FrameObjects | None
 
+    def stored(self, dtype: torch.dtype) -> "FrameFeatures":
+        """With the two large tensors in another precision, for keeping."""
+        return self._replace(patches=self.patches.to(dtype), embedding=self.embedding.to(dtype))
+
     @property
     def nbytes(self) -> int:
         """Bytes held."""
@@ -194,10 +198,11 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
     def compare(self, frames: list[FrameFeatures]) -> Clip:
         """Put a clip's frames together: pooled tokens, tracks, object tokens."""
         patches = torch.stack([f.patches for f in frames])  # (T, N, V)
+        patches = patches.to(_dtype_of(self.projector))
         if self.config.pooling == "frame":
-            tokens = self.projector(patches.to(_dtype_of(self.projector)))
+            tokens = self.projector(patches)
             return Clip(tokens, tokens.mean(1), None, None)
-        moments, tokens = self.pooled_tokens(patches.to(_dtype_of(self.projector)))
+        moments, tokens = self.pooled_tokens(patches)
         tracks = reasoning = linker = None
         if self.config.object_queries:
             objects = [f.objects for f in frames if f.objects]

@@ -9,6 +9,7 @@ __all__ = ["LOADING", "PARAMETERS", "Parameter"]
 # Those that are keywords of Mora.from_pretrained.
 LOADING = (
     "device", "dtype", "encoder", "decoder", "engines", "provider", "target", "reasoning",
+    "feature_dtype",
     "vision_tower", "conversation", "quantization", "strict",
 )  # fmt: skip
 
@@ -62,6 +63,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         "generate",
         "generate: the answer is generated; prefill: it is the template, read in one pass.",
         choices=("generate", "prefill"),
+    ),
+    Parameter(
+        "feature_dtype",
+        "auto",
+        "Numbers that frames' features are kept in; float16 halves their memory.",
+        choices=("auto", "float32", "bfloat16", "float16"),
     ),
     Parameter("vision_tower", "", "CLIP tower of a model in LISA's layout, where not beside it."),
     Parameter("conversation", "", "Prompt's template, where the model does not tell."),

@@ -133,6 +133,20 @@ def test_half_precision_answers_with_a_fine_mask_decoder(
     assert np.abs(masks[2] - masks[0]).max() < 0.2 * scale
 
 
+def test_features_kept_in_half_precision_take_half_the_memory(nano: Mora) -> None:
+    half = Mora(nano.model, nano.tokenizer, feature_dtype="float16")
+    episode = simulate(1_000_303)
+    stamps = episode.stamps.tolist()
+    fine, coarse = ([m.encode(f) for f in episode.frames] for m in (nano, half))
+    assert coarse[0].nbytes < 0.52 * fine[0].nbytes
+    answers = [
+        m.answer_features(f, stamps, "The orange ball") for m, f in ((nano, fine), (half, coarse))
+    ]
+    assert answers[0].text == answers[1].text
+    first, second = (a.mask_logits > 0 for a in answers)
+    assert (first & second).sum() > 0.98 * (first | second).sum() > 0
+
+
 def test_several_segs_of_frames_are_several_objects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
