@@ -439,9 +439,9 @@ def test_a_slow_encoder_keeps_to_the_newest_frames_and_says_what_it_skipped() ->
             time.sleep(0.005)
         held, encoded, _ = bench.buffer.fill()
         assert held == 51  # bounded, whatever waits
-        assert encoded < 30
+        assert encoded < 40
         # It jumps ahead instead of working through what is old: the first few are far apart.
-        assert seen[4] > 20
+        assert seen[4] > 6
         assert bench.buffer.counts["never_encoded"] > 40
         bench.ask("now")
         assert bench.wait(1) == [("now", "NO_OBJECT")]
