@@ -2,6 +2,7 @@
 """``groundmore export``: SAM's parts as ONNX files and TensorRT engines."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -10,6 +11,10 @@ from groundmore_ros.errors import GroundmoreError
 
 __all__ = ["decoder_main", "encoder_main", "register"]
 
+WHAT = {
+    "decoder": "Export SAM's mask decoder: T frames with their prompts to T masks.",
+    "encoder": "Export SAM's image encoder: T pictures to T embeddings.",
+}
 MODEL = typer.Option("mora-nano", help="A folder, a shipped model, or a cached hub id.")
 TO = typer.Option("onnx", help="onnx, or tensorrt: the ONNX file and its engine.")
 OUT = typer.Option(None, help="Folder; by default where the node looks for the model's files.")
@@ -24,85 +29,60 @@ BUILD_ONLY = typer.Option(
 def register(app: typer.Typer) -> None:
     """Add the subcommands."""
     parts = typer.Typer(no_args_is_help=True, help="SAM's parts as ONNX files and engines.")
-    parts.command(name="decoder")(decoder)
-    parts.command(name="encoder")(encoder)
+    for name, what in WHAT.items():
+        parts.command(name=name, help=what)(_command(name))
     app.add_typer(parts, name="export")
 
 
-def decoder(
-    model: str = MODEL,
-    to: str = TO,
-    out: Path = OUT,
-    opset: int = OPSET,
-    precision: str = PRECISION,
-    target: str = TARGET,
-    build_only: bool = BUILD_ONLY,
-) -> None:
-    """Export SAM's mask decoder: T frames with their prompts to T masks."""
-    _export("decoder", model, to, out, opset, precision, target, build_only)
+def _command(name: str) -> Callable[..., None]:
+    """The subcommand of one part."""
 
+    def export(
+        model: str = MODEL,
+        to: str = TO,
+        out: Path = OUT,
+        opset: int = OPSET,
+        precision: str = PRECISION,
+        target: str = TARGET,
+        build_only: bool = BUILD_ONLY,
+    ) -> None:
+        from groundmore_ros.export.exporting import ExportOptions, build, check_engine, export_onnx
+        from groundmore_ros.mora.backends.graph import DECODER, ENCODER
+        from groundmore_ros.mora.backends.opening import engine_folder
 
-def encoder(
-    model: str = MODEL,
-    to: str = TO,
-    out: Path = OUT,
-    opset: int = OPSET,
-    precision: str = PRECISION,
-    target: str = TARGET,
-    build_only: bool = BUILD_ONLY,
-) -> None:
-    """Export SAM's image encoder: T pictures to T embeddings."""
-    _export("encoder", model, to, out, opset, precision, target, build_only)
-
-
-def _export(
-    name: str,
-    model: str,
-    to: str,
-    out: Path | None,
-    opset: int,
-    precision: str,
-    target: str,
-    build_only: bool,
-) -> None:
-    from groundmore_ros.export.exporting import ExportOptions, build, check_engine, export_onnx
-    from groundmore_ros.mora.backends.graph import DECODER, ENCODER
-    from groundmore_ros.mora.backends.opening import engine_folder
-
-    if to not in ("onnx", "tensorrt"):
-        raise GroundmoreError(f"--to is {to!r}; expected onnx or tensorrt")
-    part = {"decoder": DECODER, "encoder": ENCODER}[name]
-    folder = out or engine_folder(model)
-    if not build_only:
-        options = ExportOptions(opset=opset, precision=precision)
-        manifest = export_onnx(model, part, folder, options)
-        figures = manifest.parity
-        typer.echo(
-            f"{folder / part.stem}.onnx: differs from torch by at most "
-            f"{figures['largest_difference']:.1g}, mask IoU at least {figures['least_iou']:.4f}"
-        )
-    if to == "tensorrt":
-        engine = build(part, folder, target)
-        typer.echo(f"{engine} is built")
+        if to not in ("onnx", "tensorrt"):
+            raise GroundmoreError(f"--to is {to!r}; expected onnx or tensorrt")
+        part = {"decoder": DECODER, "encoder": ENCODER}[name]
+        folder = out or engine_folder(model)
         if not build_only:
+            options = ExportOptions(opset=opset, precision=precision)
+            figures = export_onnx(model, part, folder, options).parity
             typer.echo(
-                f"mask IoU at least {check_engine(model, part, folder, target)['least_iou']:.4f}"
+                f"{folder / part.stem}.onnx: differs from torch by at most "
+                f"{figures['largest_difference']:.1g}, mask IoU at least {figures['least_iou']:.4f}"
             )
+        if to == "tensorrt":
+            typer.echo(f"{build(part, folder, target)} is built")
+            if not build_only:
+                least = check_engine(model, part, folder, target)["least_iou"]
+                typer.echo(f"mask IoU at least {least:.4f}")
+
+    return export
 
 
 def decoder_main() -> None:
     """``ros2 run groundmore sam_decoder``."""
-    _run(decoder)
+    _run("decoder")
 
 
 def encoder_main() -> None:
     """``ros2 run groundmore sam_encoder``."""
-    _run(encoder)
+    _run("encoder")
 
 
-def _run(command: object) -> None:
+def _run(name: str) -> None:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(command)  # type: ignore[type-var]
+    app.command(help=WHAT[name])(_command(name))
     try:
         app()
     except GroundmoreError as error:

@@ -54,10 +54,6 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def _copy(lisa: Path, root: Path) -> Path:
-    return write_lisa(root, "copy") if lisa else root
-
-
 def _count(shapes: Shapes, *starts: str) -> int:
     return sum(
         int(np.prod(s))
@@ -115,7 +111,7 @@ def test_every_weight_arrives(lisa: Path) -> None:
 
 
 def test_safetensors_are_read_as_well_and_preferred(lisa: Path, tmp_path: Path) -> None:
-    folder = _copy(lisa, tmp_path)
+    folder = write_lisa(tmp_path, "copy")
     weights = {k: v.contiguous() for k, v in _weights(folder).items()}
     weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], 3.0)
     save_file(weights, folder / "model.safetensors")
@@ -135,17 +131,17 @@ def test_safetensors_are_read_as_well_and_preferred(lisa: Path, tmp_path: Path) 
     ],
 )
 def test_weights_that_do_not_fit_are_named(
-    lisa: Path, tmp_path: Path, change: dict[str, Any], message: str
+    tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    folder = _copy(lisa, tmp_path)
+    folder = write_lisa(tmp_path, "copy")
     weights = _weights(folder) | change
     write_shards(folder, {k: v for k, v in weights.items() if v is not None})
     with pytest.raises(ModelError, match=message):
         Mora.from_pretrained(folder)
 
 
-def test_unknown_weights_are_the_users_decision(lisa: Path, tmp_path: Path) -> None:
-    folder = _copy(lisa, tmp_path)
+def test_unknown_weights_are_the_users_decision(tmp_path: Path) -> None:
+    folder = write_lisa(tmp_path, "copy")
     write_shards(folder, _weights(folder) | {"model.loc_head.weight": torch.zeros(2)})
     assert Mora.from_pretrained(folder, strict=False).config.temporal_head is False
 
@@ -153,7 +149,7 @@ def test_unknown_weights_are_the_users_decision(lisa: Path, tmp_path: Path) -> N
 def test_a_vocabulary_with_loc_is_pooled_in_time_and_runs_ungated(
     lisa: Path, tmp_path: Path
 ) -> None:
-    folder = _copy(lisa, tmp_path)
+    folder = write_lisa(tmp_path, "copy")
     added = json.loads((folder / "added_tokens.json").read_text())
     (folder / "added_tokens.json").write_text(
         json.dumps(
@@ -166,15 +162,15 @@ def test_a_vocabulary_with_loc_is_pooled_in_time_and_runs_ungated(
     assert (answer.frame_scores == 1).all() or not answer.objects
 
 
-def test_pickles_with_more_than_weights_are_refused(lisa: Path, tmp_path: Path) -> None:
-    folder = _copy(lisa, tmp_path)
+def test_pickles_with_more_than_weights_are_refused(tmp_path: Path) -> None:
+    folder = write_lisa(tmp_path, "copy")
     torch.save({"model.norm.weight": os.getcwd}, folder / "pytorch_model-00001-of-00002.bin")
     with pytest.raises(ModelError, match="pytorch_model-00001-of-00002.bin cannot be read"):
         Mora.from_pretrained(folder)
 
 
-def test_a_missing_shard_or_tower_is_named(lisa: Path, tmp_path: Path) -> None:
-    folder = _copy(lisa, tmp_path)
+def test_a_missing_shard_or_tower_is_named(tmp_path: Path) -> None:
+    folder = write_lisa(tmp_path, "copy")
     (folder / "pytorch_model-00002-of-00002.bin").unlink()
     with pytest.raises(ModelError, match="lacks pytorch_model-00002-of-00002.bin"):
         Mora.from_pretrained(folder)
@@ -194,8 +190,8 @@ def test_a_conversation_follows_the_name_unless_it_is_given(tmp_path: Path) -> N
     assert named.config.conversation == "llava_v1"
 
 
-def test_a_clip_too_long_for_the_model_names_both_numbers(lisa: Path, tmp_path: Path) -> None:
-    folder = _copy(lisa, tmp_path)
+def test_a_clip_too_long_for_the_model_names_both_numbers(tmp_path: Path) -> None:
+    folder = write_lisa(tmp_path, "copy")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 100}))
     with pytest.raises(BadQuestionError, match=r"take \d+ tokens .* the model has 100 positions"):
