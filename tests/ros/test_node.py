@@ -582,7 +582,7 @@ def test_an_exception_in_the_model_is_a_failed_answer_and_a_diagnostic(
     mora = world.node.mora
     assert mora is not None
     with monkeypatch.context() as patch:
-        patch.setattr(mora, "answer_features", lambda *_, **__: 1 / 0)
+        patch.setattr(mora, "answer_many", lambda *_, **__: 1 / 0)
         answer = world.answer(world.ask())
     assert answer.status == Status.FAILED
     assert "ZeroDivisionError" in answer.error
