@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers.models.sam.modeling_sam import SamVisionEncoder
 
-from groundmore_ros.export.graphs import DecoderGraph, EncoderGraph
+from groundmore_ros.export.graphs import graph_of
 from groundmore_ros.export.onnx_file import write_onnx
 from groundmore_ros.export.parity import example
 from groundmore_ros.measuring import in_turns
@@ -19,7 +18,7 @@ from groundmore_ros.mora.backends.graph import DECODER, ENCODER, Graph, Part
 from groundmore_ros.mora.backends.onnx import OnnxGraph
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.modeling import MoraForCausalLM
-from groundmore_ros.mora.segmentation import Segmenter
+from groundmore_ros.mora.plain import plain_masks
 
 __all__ = ["bench_decoder", "bench_encoder"]
 
@@ -44,7 +43,7 @@ def bench_decoder(model: str | None, frames: int, repeats: int) -> list[dict[str
     segmenter = network.segmenter
     cells, prompts = example(network, "decoder", frames)
     ways: dict[str, Callable[[], Any]] = {
-        "torch eager, batched": lambda: _theirs(segmenter, cells, prompts),
+        "torch eager, batched": lambda: plain_masks(segmenter, cells, prompts),
         "torch, as it runs here": lambda: segmenter.decode(cells, prompts)[0],
     }
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
@@ -92,24 +91,8 @@ def _network(model: str | None) -> MoraForCausalLM:
 
 
 def _exported(network: MoraForCausalLM, part: Part, folder: Path) -> Graph:
-    segmenter = network.segmenter
-    graph = DecoderGraph(segmenter, segmenter.side) if part is DECODER else EncoderGraph(segmenter)
+    graph = graph_of(network.segmenter, part)
     path = folder / f"{part.stem}.onnx"
     with torch.inference_mode(mode=False):
         write_onnx(graph, example(network, part.name, 2), part, path, 18)
     return OnnxGraph(path, part, "cpu")
-
-
-def _theirs(segmenter: Segmenter, cells: Tensor, prompts: Tensor) -> Tensor:
-    """Masks (T, 4G, 4G) by transformers' own forward pass, all frames in one batch."""
-    masks, _ = segmenter.mask_decoder(
-        image_embeddings=cells,
-        image_positional_embeddings=segmenter.grid_code(segmenter.side).expand(
-            len(cells), -1, -1, -1
-        ),
-        sparse_prompt_embeddings=prompts[:, None],
-        dense_prompt_embeddings=segmenter.prompt_encoder.no_mask_embed.weight[..., None, None],
-        multimask_output=False,
-    )
-    mask: Tensor = masks[:, 0, 0]
-    return mask

@@ -5,22 +5,19 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from groundmore_ros import __version__
 from groundmore_ros.errors import ModelError
-from groundmore_ros.export.graphs import DecoderGraph, EncoderGraph, in_mixed_precision
+from groundmore_ros.export.graphs import graph_of, in_mixed_precision
 from groundmore_ros.export.onnx_file import read_shapes, write_onnx
 from groundmore_ros.export.parity import check, compare, example
 from groundmore_ros.mora.assistant import Mora
-from groundmore_ros.mora.backends.graph import DECODER, ENCODER, Part
+from groundmore_ros.mora.backends.graph import Part
 from groundmore_ros.mora.backends.manifest import Manifest, file_digest, fingerprint
 from groundmore_ros.mora.backends.onnx import OnnxGraph
 from groundmore_ros.mora.backends.target import load_target
 from groundmore_ros.mora.backends.tensorrt import TensorRtGraph, build_engine
-from groundmore_ros.mora.modeling import MoraForCausalLM
 
-__all__ = ["PRECISIONS", "ExportOptions", "build", "export_onnx"]
+__all__ = ["PRECISIONS", "ExportOptions", "build", "check_engine", "export_onnx"]
 
 PRECISIONS = ("fp32", "mixed")
 
@@ -67,12 +64,14 @@ def export_onnx(name: str, part: Part, out: Path, options: ExportOptions) -> Man
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{part.stem}.onnx"
     path.with_suffix(".json").unlink(missing_ok=True)  # never beside a file that is not its own
-    graph = _graph(model, part)
+    graph = graph_of(model.segmenter, part)
     if options.precision == "mixed":
         graph = in_mixed_precision(graph)
     try:
         write_onnx(graph, example(model, part.name, 2), part, path, options.opset)
-        figures = compare(model, part.name, _graph(model, part), OnnxGraph(path, part, "cpu"))
+        figures = compare(
+            model, part.name, graph_of(model.segmenter, part), OnnxGraph(path, part, "cpu")
+        )
         check(figures, options.precision)
     except ModelError as error:
         for file in (path, path.with_suffix(".onnx.data")):
@@ -118,16 +117,9 @@ def check_engine(name: str, part: Part, folder: Path, target: str) -> dict[str, 
     manifest = Manifest.read(path.with_suffix(".json"))
     graph = TensorRtGraph(path, manifest, part, "cuda", load_target(target))
     # TensorRT computes float32 in TF32 by default, as torch does not: masks are what counts.
-    figures = compare(model, part.name, _graph(model, part), graph)
+    figures = compare(model, part.name, graph_of(model.segmenter, part), graph)
     check(figures, "mixed")
     return figures
-
-
-def _graph(model: MoraForCausalLM, part: Part) -> torch.nn.Module:
-    if part is DECODER:
-        return DecoderGraph(model.segmenter, model.segmenter.side)
-    assert part is ENCODER
-    return EncoderGraph(model.segmenter)
 
 
 def _commit() -> str | None:

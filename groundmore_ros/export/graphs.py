@@ -9,10 +9,11 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from groundmore_ros.mora.backends.graph import DECODER, Part
 from groundmore_ros.mora.mask_decoder import CellPlaces
 from groundmore_ros.mora.segmentation import Segmenter
 
-__all__ = ["DecoderGraph", "EncoderGraph", "in_mixed_precision"]
+__all__ = ["DecoderGraph", "EncoderGraph", "graph_of", "in_mixed_precision"]
 
 
 class DecoderGraph(nn.Module):
@@ -56,6 +57,13 @@ class EncoderGraph(nn.Module):
         encoded = self.encoder(pixels)
         embedding: Tensor = encoded if self.convolutional else encoded.last_hidden_state
         return embedding.float()
+
+
+def graph_of(segmenter: Segmenter, part: Part) -> nn.Module:
+    """A part of a model's SAM, ready to be exported."""
+    if part is DECODER:
+        return DecoderGraph(segmenter, segmenter.side)
+    return EncoderGraph(segmenter)
 
 
 class _FineNorm(nn.Module):

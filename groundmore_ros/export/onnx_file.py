@@ -77,11 +77,8 @@ def write_onnx(
         file.unlink(missing_ok=True)
     onnx.save_model(model, str(path), save_as_external_data=large, location=data.name)
     onnx.checker.check_model(str(path), full_check=True)  # infers shapes, and holds them together
-    free = {
-        d
-        for shape in (*read_shapes(path)[0].values(), *read_shapes(path)[1].values())
-        for d in shape
-    }
+    inputs_of, outputs_of = read_shapes(path)
+    free = {d for shape in (*inputs_of.values(), *outputs_of.values()) for d in shape}
     if free - {FRAMES} - {d for d in free if isinstance(d, int)}:
         raise ModelError(f"{path} has free dimensions {free}; expected {FRAMES} alone")
 

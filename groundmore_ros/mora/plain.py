@@ -23,7 +23,7 @@ from groundmore_ros.mora.generation import prompt_embeddings
 from groundmore_ros.mora.processing import FrameProcessor
 from groundmore_ros.mora.segmentation import Segmenter
 
-__all__ = ["plain_answer"]
+__all__ = ["plain_answer", "plain_masks"]
 
 
 @torch.inference_mode()
@@ -72,21 +72,28 @@ def _one_frame(
         return np.full((height, width), NO_MASK_LOGIT, np.float32)
     sam = inputs.sam[None].to(model.device, next(encoder.parameters()).dtype)
     embedding = encoder(sam).last_hidden_state
-    drawn = _plain_mask(model.segmenter, embedding, seg)
+    drawn = plain_masks(model.segmenter, embedding, seg[None, None])
     return np.asarray(processor.to_frame(drawn, height, width)[0].cpu().numpy())
 
 
-def _plain_mask(segmenter: Segmenter, embedding: Tensor, seg: Tensor) -> Tensor:
-    """The mask (1, 4 G, 4 G) of one embedding (1, C, G, G) for one prompt (C,)."""
+def plain_masks(segmenter: Segmenter, embeddings: Tensor, prompts: Tensor) -> Tensor:
+    """Masks (T, 4 G, 4 G) by transformers' own decoder, all frames in one batch.
+
+    Args:
+        segmenter: whose weights are used.
+        embeddings: (T, C, G, G).
+        prompts: (T, P, C).
+    """
+    grid = segmenter.grid_code(embeddings.shape[-1])
     masks, _ = segmenter.mask_decoder(
-        image_embeddings=embedding,
-        image_positional_embeddings=segmenter.grid_code(embedding.shape[-1]),
-        sparse_prompt_embeddings=seg[None, None, None],
+        image_embeddings=embeddings,
+        image_positional_embeddings=grid.expand(len(embeddings), -1, -1, -1),
+        sparse_prompt_embeddings=prompts[:, None],
         dense_prompt_embeddings=segmenter.prompt_encoder.no_mask_embed.weight[..., None, None],
         multimask_output=False,
     )
-    mask: Tensor = masks[:, 0, 0]
-    return mask
+    drawn: Tensor = masks[:, 0, 0]
+    return drawn
 
 
 def _next_state(mora: Mora, pixels: Tensor, question: str, spoken: list[int]) -> Tensor:
