@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from groundmore_ros.errors import BadFrameError
+from groundmore_ros.mora.answer import NO_MASK_LOGIT
 from groundmore_ros.mora.configuration import MoraConfig
 
 __all__ = ["FrameInputs", "FrameProcessor", "SamInput"]
@@ -99,7 +100,14 @@ class FrameProcessor:
         if logits.device.type != "cpu":
             return self._to_frame(logits, height, width)
         # One at a time: a clip's enlarged squares do not fit a CPU's caches.
-        return torch.cat([self._to_frame(one, height, width) for one in logits[:, None]])
+        if logits.shape[-1] != self.side:
+            return torch.cat([self._to_frame(one, height, width) for one in logits[:, None]])
+        inner = self.scaled(height, width)
+        down, across = _Stretch(inner[0], height), _Stretch(inner[1], width)
+        frames = logits.new_full((len(logits), height, width), NO_MASK_LOGIT, dtype=torch.float32)
+        for one, frame in zip(logits.float(), frames, strict=True):
+            _paint(one[: inner[0], : inner[1]] - NO_MASK_LOGIT, frame, down, across)
+        return frames
 
     def _to_frame(self, logits: Tensor, height: int, width: int) -> Tensor:
         inner = self.scaled(height, width)
@@ -110,6 +118,39 @@ class FrameProcessor:
         return functional.interpolate(
             cropped, (height, width), mode="bilinear", align_corners=False
         )[:, 0]
+
+
+class _Stretch:
+    """Bilinear resizing of one side, as a matrix (after, before)."""
+
+    def __init__(self, before: int, after: int) -> None:
+        at = ((torch.arange(after, dtype=torch.double) + 0.5) * before / after - 0.5).clamp(min=0)
+        self.low = at.long().clamp(max=before - 1)
+        self.high = (self.low + 1).clamp(max=before - 1)
+        share = (at - self.low).float()
+        self.weights = torch.zeros(after, before)
+        self.weights[torch.arange(after), self.low] = 1 - share
+        self.weights[torch.arange(after), self.high] += share
+
+    def reached(self, first: int, last: int) -> slice:
+        """The part of the resized side that pixels first..last have a share in."""
+        start = int(torch.searchsorted(self.high, first))
+        return slice(start, int(torch.searchsorted(self.low, last, right=True)))
+
+
+def _paint(drawn: Tensor, frame: Tensor, down: _Stretch, across: _Stretch) -> None:
+    """Add what is drawn (h, w) to a frame (H, W), resized.
+
+    An object's box is a small part of most frames, and the rest needs no arithmetic.
+    """
+    rows, columns = (drawn != 0).nonzero(as_tuple=True)
+    if not len(rows):
+        return
+    (top, bottom), (left, right) = ([int(v) for v in x.aminmax()] for x in (rows, columns))
+    box = drawn[top : bottom + 1, left : right + 1]
+    y, x = down.reached(top, bottom), across.reached(left, right)
+    resized = down.weights[y, top : bottom + 1] @ box @ across.weights[x, left : right + 1].T
+    frame[y, x] += resized
 
 
 def _normalised(
