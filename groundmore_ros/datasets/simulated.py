@@ -13,7 +13,7 @@ from groundmore_ros.simulation import EXAM_VERSION, Episode, generate
 
 __all__ = ["Simulated", "SimulatedVideo"]
 
-SPLITS = ("known", "held-out")
+SPLITS = ("known", "validation", "held-out")
 
 
 @dataclass
@@ -21,7 +21,8 @@ class Simulated:
     """Episodes of a range of seeds, with the exam's settings.
 
     With a split, every question is put in wordings of that kind: ``known`` (that models may have
-    been trained on) or ``held-out``. Both ask the same questions about the same episodes.
+    been trained on), ``validation`` or ``held-out``. All ask the same questions about the same
+    episodes.
 
     Raises:
         SourceError: another split.
@@ -37,7 +38,8 @@ class Simulated:
         """Name the episodes by their seeds."""
         if self.split not in (None, *SPLITS):
             raise SourceError(
-                f"split is {self.split!r}; expected {' or '.join(SPLITS)} for simulated episodes"
+                f"split is {self.split!r}; expected one of {', '.join(SPLITS)} for simulated "
+                "episodes"
             )
         first, last = self.seeds[0], self.seeds[-1]
         wordings = f", {self.split} wordings" if self.split else ""

@@ -49,8 +49,8 @@ def _llava_llama_2(question: str) -> list[Part]:
 
 
 def _plain(question: str) -> list[Part]:
-    """For models with a small vocabulary, which have seen sentences and nothing else."""
-    return [IMAGE, f"{question.strip().capitalize()}\n"]
+    """For models with a small vocabulary: a word is one word, wherever it stands in a sentence."""
+    return [IMAGE, f" {question.strip().rstrip('?!. ').lower()}\n"]
 
 
 _TEMPLATES: dict[str, Callable[[str], list[Part]]] = {

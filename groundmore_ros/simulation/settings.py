@@ -15,7 +15,7 @@ TRAIN_SEEDS = range(1_000_000)
 VALIDATION_SEEDS = range(1_000_000, 1_010_000)
 TEST_SEEDS = range(2_000_000, 2**63)
 
-WORDINGS = ("known", "held-out", "all")
+WORDINGS = ("known", "validation", "held-out", "all")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,8 @@ class EpisodeSettings:
         shake_share: probability that a hand holds the camera.
         degraded_share: probability of a camera with faults: colour casts, blur, compression.
         rephrased_share: share of the questions that are put in freer words.
-        wordings: which of those: ``known`` (those that models are trained on), ``held-out`` or
-            ``all``.
+        wordings: which of those: ``known`` (those that models are trained on), ``validation``,
+            ``held-out`` or ``all``.
         unrelated_questions: most questions about what is not there.
     """
 

@@ -1,86 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions that nothing in the picture answers: about absent objects, other worlds, or nothing.
 
-A tenth of the nouns and sentences is held out, as with :mod:`groundmore_ros.simulation.rewording`.
+Some nouns and sentences are held out, as with :mod:`groundmore_ros.simulation.rewording`.
 """
 
+from functools import cache
+from pathlib import Path
+
+import yaml
 from numpy.random import Generator
 
 from groundmore_ros.simulation.rewording import paraphrase, reword, templates_of
 from groundmore_ros.simulation.wording import TEMPLATES
 from groundmore_ros.simulation.world import COLOURS, SHAPES
 
-__all__ = ["unrelated"]
+__all__ = ["elsewhere", "unrelated"]
 
-# The last tenth is held out.
-_NOUNS = (
-    "dog cat horse cow bird fish elephant giraffe lion tiger rabbit mouse spider monkey chicken "
-    "duck man woman child boy girl player dancer driver cook teacher nurse soldier king baby "
-    "crowd person car truck bicycle train bus boat plane scooter tram rocket tractor wheelchair "
-    "table chair sofa lamp bed shelf door window mirror curtain carpet clock telephone laptop "
-    "keyboard television camera book newspaper pen pencil bag suitcase umbrella hat shoe shirt "
-    "glove ring watch apple banana pizza bread cake egg sandwich soup salad cheese carrot onion "
-    "bottle cup glass plate fork spoon knife pan kettle stove fridge sink tap towel bucket broom "
-    "tree flower grass river mountain cloud sun moon star beach bridge road house church tower "
-    "fence hammer saw ladder rope wheel engine battery cable robot drone balloon kite doll piano "
-    "guitar drum basketball racket net goal bat helmet whistle zebra penguin violin tent anchor "
-    "wallet candle firefighter pumpkin helicopter skateboard toaster"
-)
-NOUNS = tuple(_NOUNS.split())
-SENTENCES = (
-    "What is the capital of France?",
-    "What is the weather like today?",
-    "How do I get to the station?",
-    "What time is it?",
-    "Who won the election?",
-    "What is two plus two?",
-    "Tell me a joke.",
-    "Who wrote this song?",
-    "When does the shop open?",
-    "How old are you?",
-    "Where do you live?",
-    "Which team scored the last goal?",
-    "Who is singing?",
-    "What does the sign say?",
-    "Which language is spoken here?",
-    "How much does it cost?",
-    "Who is the president?",
-    "What is for dinner?",
-    "Can you write a poem?",
-    "Translate this sentence into Spanish.",
-    "Is it going to rain tomorrow?",
-    "Who dribbled before he passed to the man in pink?",
-    "What did she say to her friend?",
-    "Why is the sky blue?",
-    "How many people live in Tokyo?",
-    "Which chapter comes after this one?",
-    "Who is laughing?",
-    "What smells so good?",
-    "Which instrument is being played?",
-    "Turn off the lights.",
-    "Play some music.",
-    "What is the meaning of life?",
-    "Who opened the window?",
-    "What is the best way to learn to swim?",
-    "How do you spell your name?",
-    "Which stock should I buy?",
-    "Hello, how are you?",
-    "Good morning.",
-    "Thank you very much.",
-    "What is written in the book?",
-    "Who is the tallest player?",
-    "Where did I leave my keys?",
-    "What is the password?",
-    "Who is cooking?",
-    "When was the war over?",
-    "Which road leads to the sea?",
-    "Explain gravity to me.",
-    "What is the name of this city?",
-    "Who shouted?",
-    "Does she like him?",
-)
+WORDS = Path(__file__).with_name("unrelated.yaml")
 _SYLLABLES = "ba ko ri mu ten sol fa qui zor plex dra nim ost wug ghee vle tri"
 SYLLABLES = _SYLLABLES.split()
+
+
+@cache
+def elsewhere(kind: str, wordings: str) -> tuple[str, ...]:
+    """``nouns`` or ``sentences`` of other worlds; wordings as in ``rewording.templates_of``."""
+    pools = yaml.safe_load(WORDS.read_text("utf-8"))[kind]
+    if wordings == "all":
+        return tuple(w for pool in pools.values() for w in pool)
+    return tuple(pools[wordings])
 
 
 def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "known") -> str:
@@ -89,11 +36,11 @@ def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "kno
     Args:
         rng: decides.
         looks: colour and shape of every object of the scene.
-        wordings: ``known``, ``held-out`` or ``all``.
+        wordings: ``known``, ``validation``, ``held-out`` or ``all``.
     """
     kind = rng.choice(["absent", "foreign", "sentence", "babble"], p=[0.4, 0.35, 0.2, 0.05])
     if kind == "sentence":
-        return paraphrase(rng, _pick(rng, SENTENCES, wordings), wordings)
+        return paraphrase(rng, _pick(rng, "sentences", wordings), wordings)
     if kind == "babble":
         words = [
             "".join(rng.choice(SYLLABLES, rng.integers(1, 4))) for _ in range(rng.integers(1, 6))
@@ -107,10 +54,9 @@ def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "kno
     return reword(rng, predicate, name, wordings)
 
 
-def _pick(rng: Generator, pool: tuple[str, ...], wordings: str) -> str:
-    kept = len(pool) - len(pool) // 10
-    allowed = {"known": pool[:kept], "held-out": pool[kept:], "all": pool}[wordings]
-    return allowed[int(rng.integers(len(allowed)))]
+def _pick(rng: Generator, kind: str, wordings: str) -> str:
+    pool = elsewhere(kind, wordings)
+    return pool[int(rng.integers(len(pool)))]
 
 
 def _absent(rng: Generator, looks: list[tuple[str, str]]) -> str:
@@ -128,7 +74,7 @@ def _absent(rng: Generator, looks: list[tuple[str, str]]) -> str:
 
 
 def _foreign(rng: Generator, wordings: str) -> str:
-    noun = _pick(rng, NOUNS, wordings)
+    noun = _pick(rng, "nouns", wordings)
     if rng.random() < 0.4:
         noun = f"{rng.choice(list(COLOURS))} {noun}"
     return f"the {noun}"

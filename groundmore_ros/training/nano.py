@@ -13,25 +13,28 @@ import torch
 
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora.configuration import MoraConfig
+from groundmore_ros.mora.conversation import build_prompt
 from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.tokenization import BpeTokenizer, MoraTokenizer
-from groundmore_ros.simulation.rewording import reword
+from groundmore_ros.simulation.rewording import reword, templates_of
 from groundmore_ros.simulation.shards import write_shards
 from groundmore_ros.simulation.unrelated import unrelated
 from groundmore_ros.simulation.wording import TEMPLATES
 from groundmore_ros.simulation.world import ACTORS, COLOURS, SHAPES
-from groundmore_ros.training.cache import CachedEpisode, cache_shards, load_cache
+from groundmore_ros.training.augmentation import varied
+from groundmore_ros.training.cache import cache_shards, load_cache
 from groundmore_ros.training.collage import collage
 from groundmore_ros.training.data import frame_samples, shard_files
 from groundmore_ros.training.perception import Drawing, Perception, PerceptionBatch, collate
 from groundmore_ros.training.reasoning import Reasoner, ReasoningBatch, collate_reasoning
 from groundmore_ros.training.trainer import Schedule, fit
+from groundmore_ros.training.validation import validate
 
 __all__ = ["NanoTraining", "Progress"]
 
 POOL = 20  # shards held in memory while perception trains
 STEPS_A_POOL = 200
-TEXTS_A_PREDICATE = 60
+TEXTS_A_TEMPLATE = 4
 
 
 @dataclass
@@ -125,7 +128,9 @@ class NanoTraining:
         """The vocabulary, learned from the wordings."""
         path = self.model_folder / "tokenizer.json"
         if not path.exists():
-            tokenizer = BpeTokenizer.train(_all_texts(), self.recipe["vocabulary"])
+            tokenizer = BpeTokenizer.train(
+                _all_texts(self.recipe["model"]["conversation"]), self.recipe["vocabulary"]
+            )
             tokenizer.save(self.model_folder)
         return MoraTokenizer.load(self.model_folder)
 
@@ -185,11 +190,9 @@ class NanoTraining:
 
         def batch_at(step: int) -> tuple[ReasoningBatch]:
             rng = np.random.default_rng([1, step])
-            chosen = [train[i] for i in rng.integers(len(train), size=schedule.batch)]
-            batch = collate_reasoning(
-                chosen, tokenizer, templates, rng, most=questions, augmented=True
-            )
-            return (batch,)
+            drawn = rng.integers(len(train), size=schedule.batch)
+            episodes = [varied(train[i], rng) for i in drawn]
+            return (collate_reasoning(episodes, tokenizer, templates, rng, most=questions),)
 
         def evaluate() -> dict[str, float]:
             return validate(module, held_out, tokenizer, templates)
@@ -251,69 +254,22 @@ class _PooledFrames:
         return batch._replace(pixels=pixels)
 
 
-@torch.inference_mode()
-def validate(
-    module: Reasoner,
-    episodes: list[CachedEpisode],
-    tokenizer: MoraTokenizer,
-    templates: tuple[str, str, str],
-) -> dict[str, float]:
-    """Quick figures on held-out episodes, without generating answers.
-
-    The time figure is given the right object.
-    """
-    right: dict[str, list[float]] = {}
-    overlaps: list[float] = []
-    refused: dict[bool, list[float]] = {False: [], True: []}  # by whether there is a target
-    nothing = tokenizer.encode_answer(templates[2])[0]
-    rng = np.random.default_rng(0)
-    for start in range(0, len(episodes), 16):
-        batch = collate_reasoning(
-            episodes[start : start + 16], tokenizer, templates, rng, most=99, augmented=False
-        )
-        hidden, moments, reasoning = module.run(batch)
-        asked = batch.asked
-        words = module.model.lm_head(hidden[asked.episode, asked.first]).argmax(-1)
-        for word, seg in zip(words.tolist(), asked.seg.tolist(), strict=True):
-            refused[seg >= 0].append(float(word == nothing))
-        for i in (asked.track >= 0).nonzero()[:, 0].tolist():
-            b, track = int(asked.episode[i]), int(asked.track[i])
-            seg = module.model.seg_embedding(hidden[b, module.seg_positions(asked)[i]])
-            pointed = module.model.point(seg, reasoning.keys[b], batch.valid[b])
-            hit = float(int(pointed.argmax()) == track)
-            right.setdefault(asked.types[i], []).append(hit)
-            if not module.model.config.temporal_head:
-                continue
-            frames = moments[b] + reasoning.moments[b, track]
-            logits = module.model.temporal_head(hidden[b, asked.loc[i]][None], frames[None])[0]
-            inside, truth = logits > 0, asked.inside[i] > 0
-            overlaps.append(float((inside & truth).sum() / (inside | truth).sum().clamp(min=1)))
-    figures = {f"right/{k}": float(np.mean(v)) for k, v in right.items()}
-    motion = [v for k, vs in right.items() if k != "Referring" for v in vs]
-    for name, values in (
-        ("right/motion", motion),
-        ("overlap", overlaps),
-        ("nothing/said", refused[False]),
-        ("nothing/wrongly", refused[True]),
-    ):
-        if values:  # tiny data may hold no such question
-            figures[name] = float(np.mean(values))
-    return figures
-
-
-def _all_texts() -> list[str]:
-    """Sentences like those of training, and every answer; nothing that is held out."""
+def _all_texts(conversation: str) -> Iterator[str]:
+    """Questions like those of training, as they are prompted, and every answer."""
     rng = np.random.default_rng(0)
     shapes = (*SHAPES, *ACTORS)
     looks = [(c, s) for c in COLOURS for s in shapes]
     names = [f"the {c} {s}" for c in COLOURS for s in (*shapes, "object", "thing", "one")]
     names += [f"the {s}" for s in shapes]
     names += [f"the object that is {side} at the start" for side in ("leftmost", "rightmost")]
-    texts = [
+    asked = [
         reword(rng, predicate, names[int(rng.integers(len(names)))])
         for predicate in (*TEMPLATES, "referring")
-        for _ in range(TEXTS_A_PREDICATE)
+        for _ in range(TEXTS_A_TEMPLATE * len(templates_of(predicate, "known")))
     ]
-    texts += [unrelated(rng, looks[: len(SHAPES)]) for _ in range(TEXTS_A_PREDICATE)]
-    answers = [f"The {n.removeprefix('the ')}." for n in names] + ["Nothing."]
-    return texts + names + [n[0].upper() + n[1:] for n in names] + answers * 3
+    asked += [unrelated(rng, looks[: len(SHAPES)]) for _ in range(len(asked) // 8)]
+    for question in asked:
+        yield from (p for p in build_prompt(conversation, question) if isinstance(p, str))
+    for name in names:
+        yield from [f"The {name.removeprefix('the ')}."] * 3
+    yield from ["Nothing."] * 3

@@ -18,7 +18,6 @@ from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.objects import Reasoning, track_features
 from groundmore_ros.mora.processing import CLIP_MEAN, CLIP_STD
 from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
-from groundmore_ros.training.augmentation import varied
 from groundmore_ros.training.cache import CachedEpisode
 from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES
 from groundmore_ros.training.trainer import StepResult
@@ -82,7 +81,6 @@ def collate_reasoning(
     rng: np.random.Generator,
     *,
     most: int,
-    augmented: bool,
 ) -> ReasoningBatch:
     """Pack a batch.
 
@@ -90,13 +88,9 @@ def collate_reasoning(
         episodes: B of them.
         tokenizer: the model's.
         templates: conversation, answer and nothing-answer, from the configuration.
-        rng: chooses questions, wordings and the order of tracks.
+        rng: chooses questions.
         most: questions an episode, at most.
-        augmented: for training: questions in other words, questions about what is not there, and
-            episodes seen in a mirror.
     """
-    if augmented:
-        episodes = [varied(e, rng) for e in episodes]
     rows, asked = [], _AskedLists()
     for b, episode in enumerate(episodes):
         questions = episode.note["questions"]
@@ -288,6 +282,7 @@ class Reasoner(nn.Module):
         if not found.any():  # nothing was tracked: only words can be learned
             return StepResult(losses, {})
         losses["object"] = functional.cross_entropy(pointed, asked.track[found])
+        losses |= self._verdicts(batch, hidden, reasoning)
         if self.model.config.temporal_head:
             frames = moments[at] + reasoning.moments[at, asked.track[found]]
             inside = self.model.temporal_head(hidden[at, asked.loc[found]], frames).float()
@@ -296,6 +291,25 @@ class Reasoner(nn.Module):
             losses["overlap"] = _soft_overlap(inside, truth) * 0.3
         right = pointed.argmax(1) == asked.track[found]
         return StepResult(losses, {"right": right.float().mean()})
+
+    def _verdicts(
+        self, batch: ReasoningBatch, hidden: Tensor, reasoning: Reasoning
+    ) -> dict[str, Tensor]:
+        """Every object is judged for every question, those that have no answer included."""
+        asked = batch.asked
+        if self.model.config.seg_state != "answer":
+            return {}  # answers without [SEG] hold no state to judge from
+        sure = (asked.track >= 0) | (asked.seg < 0)  # not where the target was not tracked
+        at, track = asked.episode[sure], asked.track[sure]
+        valid = batch.valid[at]
+        seg = self.model.seg_embedding(hidden[at, asked.first[sure]]).float()
+        judged = self.model.judge(self.model.point(seg, reasoning.keys[at].float(), valid)).float()
+        truth = torch.arange(valid.shape[1]) == track[:, None]
+        return {
+            "verdict": functional.binary_cross_entropy_with_logits(
+                judged[valid], truth[valid].float()
+            )
+        }
 
     def seg_positions(self, asked: Asked) -> Tensor:
         """Where the states are that [SEG] is read from, as the configuration says (Q,).

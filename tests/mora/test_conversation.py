@@ -8,7 +8,7 @@ from groundmore_ros.mora.conversation import IMAGE, build_prompt
     "text", ["which object FALLS?", "Which object falls?", " WHICH object falls? "]
 )
 def test_the_plain_template_reads_any_case_as_a_sentence(text: str) -> None:
-    assert build_prompt("plain", text) == [IMAGE, "Which object falls?\n"]
+    assert build_prompt("plain", text) == [IMAGE, " which object falls\n"]
 
 
 def test_llavas_templates_leave_the_question_alone() -> None:

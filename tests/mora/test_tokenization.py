@@ -46,7 +46,7 @@ def test_templates_of_the_conversations() -> None:
     assert str(system).endswith("polite answers to the human's questions. USER: ")
     assert turn == "\nQ? ASSISTANT:"
     assert build_prompt("llava_llama_2", "Q?")[-1] == "\nQ? [/INST]"
-    assert build_prompt("plain", "Q?") == [IMAGE, "Q?\n"]
+    assert build_prompt("plain", "Q?") == [IMAGE, " q\n"]
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from groundmore_ros.simulation import generate
-from groundmore_ros.simulation.rewording import HELD_OUT, look_name, reword, templates_of
-from groundmore_ros.simulation.unrelated import NOUNS, SENTENCES, unrelated
+from groundmore_ros.simulation.rewording import look_name, reword, templates_of, typed
+from groundmore_ros.simulation.unrelated import elsewhere, unrelated
 from groundmore_ros.simulation.wording import TEMPLATES, TYPE_OF
 from groundmore_ros.simulation.world import COLOURS, SHAPES
 
@@ -15,23 +15,34 @@ KINDS = {"Causal", "Sequential", "Counterfactual", "Descriptive"}
 LOOKS = [("red", "ball"), ("red", "cube"), ("blue", "cube")]
 
 
+EVERY = (*TEMPLATES, "referring")
+USES = ("known", "validation", "held-out")
+
+
+def _plain(template: str) -> str:
+    """A template without what could make two of one."""
+    text = template.lower().replace("{b}", "{a}").replace("the {a}", "{a}")
+    return re.sub(r"[^a-z{} ]", "", text)
+
+
 def test_over_two_hundred_wordings_none_twice_and_a_tenth_held_out() -> None:
-    every = [t for p in TEMPLATES for t in templates_of(p, "all")]
-    assert len(every) >= 200
-    assert len(set(every)) == len(every)
-    counts = Counter(TYPE_OF[p] for p in TEMPLATES for _ in templates_of(p, "all"))
+    by_use = {use: [t for p in EVERY for t in templates_of(p, use)] for use in USES}
+    every = [t for group in by_use.values() for t in group]
+    assert len(every) >= 2000
+    assert Counter(map(_plain, every)).most_common(1)[0][1] == 1
+    assert 0.08 <= len(by_use["held-out"]) / len(every) <= 0.12
+    counts = Counter(TYPE_OF[p] for p in TEMPLATES for _ in templates_of(p, "known"))
     assert set(counts) == KINDS
-    assert min(counts.values()) >= 30
-    assert 0.08 <= sum(t in HELD_OUT for t in every) / len(every) <= 0.15
+    assert min(counts.values()) >= 200
 
 
-@pytest.mark.parametrize("predicate", [*TEMPLATES, "referring"])
-def test_every_predicate_has_known_and_held_out_templates(predicate: str) -> None:
-    known, held_out = (templates_of(predicate, w) for w in ("known", "held-out"))
-    assert known
-    assert held_out
-    assert not set(known) & HELD_OUT
-    assert set(known) | set(held_out) == set(templates_of(predicate, "all"))
+@pytest.mark.parametrize("predicate", EVERY)
+def test_every_predicate_has_templates_of_every_use(predicate: str) -> None:
+    groups = [templates_of(predicate, use) for use in USES]
+    assert min(map(len, groups)) >= 3
+    assert {t for group in groups for t in group} == set(templates_of(predicate, "all"))
+    slots = {("{a}" in t or "{b}" in t) for group in groups for t in group}
+    assert len(slots) == 1  # all name an object, or none does
 
 
 def test_many_wordings_name_no_shape_and_no_colour() -> None:
@@ -56,15 +67,23 @@ def test_names_fit_one_object_only() -> None:
 
 def test_reworded_questions_keep_the_name_and_use_what_they_may() -> None:
     rng = np.random.default_rng(0)
-    parts = [re.escape(t).replace(re.escape("{a}"), ".*") for t in HELD_OUT]
-    held_out = re.compile("|".join(p.rstrip(r"\?.") for p in parts), re.IGNORECASE)
-    for predicate in TEMPLATES:
+    for predicate in EVERY:
+        named = "{" in templates_of(predicate, "known")[0]
         for _ in range(20):
             text = reword(rng, predicate, "the red ball")
-            assert not held_out.search(text), text
-            if any("{a}" not in t and "{b}" not in t for t in templates_of(predicate, "all")):
-                continue
-            assert "red ball" in text
+            assert ("red ball" in text) == named
+    kept = {t.lower().rstrip("?.!") for t in templates_of("fastest", "validation")}
+    texts = [reword(rng, "fastest", "", "validation").lower() for _ in range(100)]
+    assert sum(any(t in text for t in kept) for text in texts) > 70  # but for synonyms
+
+
+def test_slips_of_typing_are_small_and_now_and_then() -> None:
+    rng = np.random.default_rng(0)
+    text = "Which object starts to move right after the red ball?"
+    written = Counter(typed(rng, text) for _ in range(1000))
+    assert 0.75 < written.pop(text) / 1000 < 0.88
+    assert len(written) > 50
+    assert all(abs(len(w) - len(text)) <= 9 for w in written)
 
 
 def test_other_words_change_nothing_else() -> None:
@@ -92,8 +111,13 @@ def test_unrelated_questions_fit_no_object() -> None:
 
 def test_held_out_nouns_and_sentences_stay_out_of_training() -> None:
     rng = np.random.default_rng(1)
-    text = " ".join(unrelated(rng, LOOKS) for _ in range(1500)).lower()
-    for noun in NOUNS[-(len(NOUNS) // 10) :]:
-        assert not re.search(rf"\b{noun}\b", text)
-    assert not any(s.lower() in text for s in SENTENCES[-(len(SENTENCES) // 10) :])
-    assert sum(noun in text for noun in NOUNS) > 100
+    text = " ".join(unrelated(rng, LOOKS) for _ in range(3000)).lower()
+    said = " ".join(elsewhere("sentences", "known")).lower()  # may hold any word
+    for use in ("validation", "held-out"):
+        nouns = [n for n in elsewhere("nouns", use) if not re.search(rf"\b{n}\b", said)]
+        assert len(nouns) > 20
+        assert not any(re.search(rf"\b{noun}\b", text) for noun in nouns)
+        assert not any(s.lower() in text for s in elsewhere("sentences", use))
+        assert not set(elsewhere("nouns", use)) & set(elsewhere("nouns", "known"))
+    assert sum(noun in text for noun in elsewhere("nouns", "known")) > 250
+    assert sum(s.lower()[:-1] in text for s in elsewhere("sentences", "known")) > 200

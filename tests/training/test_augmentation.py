@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 
-from groundmore_ros.training.augmentation import mirrored, varied
+from groundmore_ros.training.augmentation import mirrored, unsteady, varied
 from groundmore_ros.training.cache import CachedEpisode
 
 QUESTIONS = [
@@ -53,7 +53,7 @@ def test_a_mirror_in_a_mirror_is_the_episode() -> None:
 
 
 def test_varied_questions_keep_their_answers() -> None:
-    seen = set()
+    seen, spelt = set(), 0
     for seed in range(60):
         episode = varied(_episode(), np.random.default_rng(seed))
         asked = episode.note["questions"]
@@ -61,7 +61,26 @@ def test_varied_questions_keep_their_answers() -> None:
         side = "left" if asked[0]["predicate"] == "left" else "right"
         place = asked[1]["name"].split()[4]
         assert place == ("rightmost" if side == "left" else "leftmost")
-        assert place in asked[1]["text"].lower()
+        spelt += place in asked[1]["text"].lower()
         assert all(q["answer"] == "nothing" for q in asked[2:])
         seen.add((side, len(asked)))
     assert seen == {("left", 2), ("left", 3), ("right", 2), ("right", 3)}
+    assert spelt > 55  # but for slips of typing
+
+
+def test_unsteady_eyes_see_the_same_objects() -> None:
+    rng = np.random.default_rng(0)
+    once = _episode()
+    orders = set()
+    for _ in range(20):
+        other = unsteady(once, rng)
+        track = int(other.track_of[1])
+        orders.add(track)
+        assert other.object_of[track] == 1
+        assert other.valid[track]
+        assert other.track_of[[0, 2]].tolist() == [-1, -1]
+        assert np.allclose(other.boxes[track], once.boxes[0], atol=0.01)
+        assert not np.array_equal(other.queries[track], once.queries[0])
+        assert np.allclose(other.queries[track], once.queries[0], atol=0.1)
+        assert (other.boxes[1 - track] == 0).all()  # where there is no track nothing is changed
+    assert orders == {0, 1}

@@ -59,7 +59,6 @@ def _batch(reasoner: Reasoner, questions: int, seed: int = 0) -> Any:
         TEMPLATES,
         np.random.default_rng(seed),
         most=questions,
-        augmented=False,
     )
 
 
@@ -126,3 +125,24 @@ def test_losses_fall(reasoner: Reasoner) -> None:
     }  # fmt: skip
     for name in ("text", "object", "time", "cause", "colour"):
         assert last[name] < 0.7 * first[name], name
+
+
+def test_every_object_is_judged_for_every_question() -> None:
+    """Also where the answer is nothing: all objects are judged not to be meant."""
+    mora = tiny_mora(seg_state="answer")
+    judge = Reasoner(mora.model.requires_grad_(True), mora.tokenizer)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3)
+    batch = _batch(judge, 2)  # the first is answered by nothing, the second by track 1
+    for _ in range(200):
+        loss = judge(batch).losses["verdict"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        hidden, _, reasoning = judge.run(batch)
+        seg = judge.model.seg_embedding(hidden[0, batch.asked.first])
+        pointed = judge.model.point(seg, reasoning.keys[0], batch.valid[0])
+        meant = judge.model.judge(pointed).sigmoid() > 0.5
+    answered = int((batch.asked.track >= 0).nonzero()[0, 0])
+    assert meant[answered].tolist() == [False, True, False]
+    assert not meant[1 - answered].any()
