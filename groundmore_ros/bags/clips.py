@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from groundmore_ros.bags.ahead import decoded_ahead
 from groundmore_ros.bags.sampling import SlotSampler, Verdict, evenly
 from groundmore_ros.bags.sources import Frame, Source
-from groundmore_ros.errors import BadFrameError, SourceError
+from groundmore_ros.errors import SourceError
 
 __all__ = [
     "SampledClip",
@@ -47,13 +47,6 @@ def sampled_frames(source: Source, rate: float) -> Iterator[Frame]:
             yield frame
 
 
-def _decoded(frame: Frame) -> SampledFrame | None:
-    try:
-        return SampledFrame(frame.stamp, frame.frame_id, frame.decode())
-    except BadFrameError:
-        return None
-
-
 def clip_at(source: Source, at: float, *, window: float, rate: float, most: int) -> SampledClip:
     """The clip that ends at a time.
 
@@ -68,8 +61,7 @@ def clip_at(source: Source, at: float, *, window: float, rate: float, most: int)
     Raises:
         SourceError: no frame lies there.
     """
-    held: list[SampledFrame] = []
-    broken = 0
+    within: list[Frame] = []
     end = last = None
     length = round(window * 1e9)
     for frame in sampled_frames(source, rate):
@@ -78,12 +70,13 @@ def clip_at(source: Source, at: float, *, window: float, rate: float, most: int)
         if frame.stamp > end:
             break
         if last is not None and frame.stamp < last:
-            held, broken = [], 0  # the clock jumped back: what was before is another recording
+            within = []  # the clock jumped back: what was before is another recording
         last = frame.stamp
         if frame.stamp >= end - length:
-            decoded = _decoded(frame)
-            held += [decoded] if decoded else []
-            broken += decoded is None
+            within.append(frame)
+    pictures = list(decoded_ahead(within))
+    held = [SampledFrame(f.stamp, f.frame_id, p) for f, p in pictures if p is not None]
+    broken = len(within) - len(held)
     if not held:
         why = f" ({broken} could not be decoded)" if broken else ""
         raise SourceError(f"no frames in the {window:g} s before {at:g} s{why}")

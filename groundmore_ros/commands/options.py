@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from groundmore_ros.errors import GroundmoreError
+from groundmore_ros.mora.keywords import LOADING
 
 __all__ = [
     "DecoderOption",
@@ -30,10 +31,8 @@ LoadOption = Annotated[
         "reasoning=prefill, quantization=4bit, provider=cpu (docs/models.md)."
     ),
 ]
-LOADING = (
-    "attn_implementation", "conversation", "decoder_dtype", "dtype", "engines", "feature_dtype",
-    "provider", "quantization", "reasoning", "strict", "target", "vision_tower",
-)  # fmt: skip
+# What has no option of its own.
+SETTINGS = tuple(name for name in LOADING if name not in ("device", "encoder", "decoder"))
 
 
 def how_to_load(device: str, encoder: str, decoder: str, load: list[str]) -> dict[str, Any]:
@@ -45,9 +44,9 @@ def how_to_load(device: str, encoder: str, decoder: str, load: list[str]) -> dic
     found: dict[str, Any] = {"device": device, "encoder": encoder, "decoder": decoder}
     for setting in load:
         name, equals, value = setting.partition("=")
-        if not equals or name not in LOADING:
+        if not equals or name not in SETTINGS:
             raise GroundmoreError(
-                f"--load is {setting!r}; expected NAME=VALUE with one of {', '.join(LOADING)}"
+                f"--load is {setting!r}; expected NAME=VALUE with one of {', '.join(SETTINGS)}"
             )
         found[name] = value.lower() not in ("false", "no", "0") if name == "strict" else value
     return found

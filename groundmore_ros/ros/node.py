@@ -25,13 +25,14 @@ from groundmore_ros.bags.sources import stamp_of
 from groundmore_ros.errors import BadFrameError, BadQuestionError, GroundmoreError, ModelError
 from groundmore_ros.mora.answer import Status
 from groundmore_ros.mora.assistant import Mora
+from groundmore_ros.mora.keywords import LOADING
 from groundmore_ros.ros.cameras import CameraSubscription
 from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
 from groundmore_ros.ros.conversions import lazy_decoder, peek_header
 from groundmore_ros.ros.diagnostics import diagnostics
 from groundmore_ros.ros.engine import AnswerEngine, EngineSettings, PendingQuestion
 from groundmore_ros.ros.outputs import Outputs
-from groundmore_ros.ros.parameters import LOADING, PARAMETERS, Parameter
+from groundmore_ros.ros.parameters import PARAMETERS, Parameter
 from groundmore_ros.ros.throughput import choose_encode_ahead
 
 __all__ = ["MoraNode"]
@@ -126,7 +127,8 @@ class MoraNode(LifecycleNode):
         if not topics or not all(topics):
             raise ModelError(f"image_topics is {topics}; expected at least one topic")
         # An empty text stands for none: parameters have no such value.
-        loading: dict[str, Any] = {n: v for n in LOADING if (v := self._value(n)) != ""}
+        told = {p.name: self._value(p.name) for p in PARAMETERS if p.name in LOADING}
+        loading: dict[str, Any] = {name: value for name, value in told.items() if value != ""}
         mora = Mora.from_pretrained(self._value("model"), **loading)
         self._ahead = choose_encode_ahead(
             mora, self._value("encode_ahead"), self._value("clip_rate") * len(topics)

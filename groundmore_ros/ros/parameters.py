@@ -4,14 +4,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LOADING", "PARAMETERS", "Parameter"]
-
-# Those that are keywords of Mora.from_pretrained.
-LOADING = (
-    "device", "dtype", "encoder", "decoder", "engines", "provider", "target", "reasoning",
-    "feature_dtype",
-    "vision_tower", "conversation", "quantization", "strict",
-)  # fmt: skip
+__all__ = ["PARAMETERS", "Parameter"]
 
 
 @dataclass(frozen=True)

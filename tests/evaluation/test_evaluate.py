@@ -377,7 +377,6 @@ def test_changed_questions_are_asked_or_scored_anew(
     assert len(run()) == 3
     file.write_text(QUESTIONS.format(bag=sample, end=2.0).rsplit("\n", 2)[0])
     assert len(run()) == 1
-    assert not (tmp_path / "p" / "mine").exists()
 
 
 def test_a_video_with_many_questions_is_done_in_parts(

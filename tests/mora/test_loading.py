@@ -2,6 +2,8 @@
 """How models are loaded: attention, few bits, and SAM's weights held against SAM's own code."""
 
 import importlib.util
+import inspect
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from lisa_layout import write_lisa
 from groundmore_ros.errors import MissingDependencyError, ModelError
 from groundmore_ros.mora import Mora, MoraConfig, Status
 from groundmore_ros.mora.conversion import convert, convert_sam
+from groundmore_ros.mora.keywords import LOADING
 from groundmore_ros.mora.loading import LoadOptions
 from groundmore_ros.mora.segmentation import Segmenter
 from groundmore_ros.simulation import generate
@@ -118,3 +121,9 @@ def test_sam_does_as_its_authors_code_does(tmp_path: Path) -> None:
     mask, iou = ours.decode(embedding, prompt)
     assert (mask - masks[:, 0]).abs().max() < 1e-4
     assert (iou - quality[:, 0]).abs().max() < 1e-4
+
+
+def test_the_list_of_keywords_is_that_of_the_code() -> None:
+    own = inspect.signature(Mora.from_pretrained).parameters
+    options = {field.name for field in fields(LoadOptions)}
+    assert set(LOADING) == options | set(own) - {"name", "options"}
