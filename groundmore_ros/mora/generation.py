@@ -66,9 +66,19 @@ def prompt_embeddings(
 
 
 def generate(
-    model: MoraForCausalLM, tokenizer: MoraTokenizer, prompts: Sequence[Tensor]
+    model: MoraForCausalLM,
+    tokenizer: MoraTokenizer,
+    prompts: Sequence[Tensor],
+    never_first: Sequence[int] = (),
 ) -> list[Said]:
-    """Answers to prompts, each (L, E) of a length of its own: the likeliest token each time."""
+    """Answers to prompts, each (L, E) of a length of its own: the likeliest token each time.
+
+    Args:
+        model: the network.
+        tokenizer: its words.
+        prompts: from :func:`prompt_embeddings`.
+        never_first: tokens that no answer may begin with.
+    """
     said: list[Said] = []
     for batch, mask in _batches(prompts):
         out = model.generate(
@@ -76,6 +86,7 @@ def generate(
             attention_mask=mask,
             max_new_tokens=model.config.max_new_tokens,
             do_sample=False,
+            begin_suppress_tokens=list(never_first) or None,
             eos_token_id=tokenizer.eos,
             pad_token_id=tokenizer.eos,
             return_dict_in_generate=True,
