@@ -54,20 +54,49 @@ ENDINGS = (
     "{q} I cannot tell.",
     "{q} Point it out.",
 )
-SYNONYMS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("object", ("item", "thing", "body")),
-    ("thing", ("item", "object")),
-    ("moves", ("is moving",)),
-    ("starts", ("begins",)),
-    ("fastest", ("quickest",)),
-    ("stays", ("remains",)),
-    ("right after", ("directly after", "just after")),
-    ("right before", ("directly before", "just before")),
-    ("the camera", ("us", "the viewer")),
-)
+# Phrases that may stand for each other, a group a line.
+_SYNONYMS = """
+object | thing | item | body | piece
+objects | things | items
+show me | find | point out | mark | highlight | identify | locate | pick out | indicate | spot
+starts moving | starts to move | begins to move | sets off | gets going | moves off
+started moving | started to move | began to move | set off | got going | moved off
+start moving | start to move | begin to move | set off | get going
+is moving | moves
+stops | stops moving | comes to rest | comes to a halt | comes to a stop | halts
+right after | directly after | just after | immediately after | straight after
+right before | directly before | just before | immediately before
+fastest | quickest | speediest | swiftest
+first mover | earliest mover | first object to move | first thing to move
+the whole time | all the time | throughout | from start to finish | the entire time
+pushed | shoved | hit | struck | bumped
+would not have moved | would have stayed still | would have stayed where it was | \
+would have remained at rest | would never have moved | would have stayed put
+would have moved anyway | would still have moved | would have moved all the same | \
+would have moved regardless
+hadn't been there | had not been there | had been missing | weren't there | were not there
+in the absence of | without | but for
+stays | remains
+falls over | tips over | topples | keels over | topples over | tumbles over
+falls down | drops down | tumbles down
+goes up | flies up | rises
+the camera | the viewer | us
+picture | image | frame | shot | view
+container | box | bin | tray
+ramp | slope | incline
+clip | video | footage | recording
+to the left | leftward | toward the left | leftwards
+to the right | rightward | toward the right | rightwards
+farthest | furthest
+"""
 FILLERS = ("just", "actually", "really", "now", "then", "here", "um", "so", "ok", "maybe")
 SMALL = frozenset({"the", "a", "an", "is", "are", "was", "that", "of", "to", "it", "did", "does"})
-PARAPHRASED = 0.35  # share of questions that get an opening, an ending or a synonym
+SYNONYMS = tuple(
+    tuple(phrase.strip() for phrase in line.split("|"))
+    for line in _SYNONYMS.replace("\\\n", "").strip().splitlines()
+)
+PARAPHRASED = 0.35  # share of questions that get an opening; half as many get an ending
+EXCHANGED = (0.6, 0.5)  # share of questions that get synonyms, and of the phrases in these
 
 
 def templates_of(predicate: str, wordings: str) -> tuple[str, ...]:
@@ -100,8 +129,8 @@ def paraphrase(rng: Generator, text: str, wordings: str) -> str:
     """Perhaps change a question's form, not its sense."""
     # The same draws whatever is allowed, so that wordings can be compared question by question.
     chance, part = rng.random(6), rng.random(3)
-    if chance[0] < PARAPHRASED and wordings != "held-out":
-        text = _with_synonym(text, float(part[2]))
+    if chance[0] < EXCHANGED[0] and wordings in ("known", "all"):
+        text = _with_synonyms(text, float(part[2]))
     if chance[1] < PARAPHRASED:
         opening = _pick(OPENINGS, float(part[0]), wordings)
         text = opening.replace("{q}", text[0].lower() + text[1:]).replace("{Q}", text)
@@ -140,13 +169,24 @@ def _pick(pool: tuple[str, ...], part: float, wordings: str) -> str:
     return allowed[int(part * len(allowed))]
 
 
-def _with_synonym(text: str, part: float) -> str:
-    """One word replaced by another of the same sense."""
-    found = [(w, s) for w, s in SYNONYMS if re.search(rf"\b{w}\b", text)]
-    if not found:
-        return text
-    word, others = found[int(part * len(found))]
-    return re.sub(rf"\b{word}\b", others[int(part * 97) % len(others)], text, count=1)
+def _with_synonyms(text: str, part: float) -> str:
+    """Some phrases replaced by others of the same sense."""
+    # A generator of its own: the caller draws as often whatever is found.
+    rng = np.random.default_rng(int(part * 2**32))
+    for pattern, group in _patterns():
+        if rng.random() < EXCHANGED[1]:
+            other = str(rng.choice(group))
+            text = pattern.sub(other, text, count=1)
+    return text
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
+    def pattern(group: tuple[str, ...]) -> re.Pattern[str]:
+        longest_first = sorted(group, key=len, reverse=True)
+        return re.compile(rf"\b({'|'.join(longest_first)})\b", re.IGNORECASE)
+
+    return [(pattern(group), group) for group in SYNONYMS]
 
 
 def _sentence(text: str) -> str:

@@ -34,7 +34,12 @@ def test_test_seeds_cannot_be_trained_on(tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
-ABLATIONS = ("nano-without-loc", "nano-without-names", "nano-without-object-tokens")
+ABLATIONS = (
+    "nano-without-loc",
+    "nano-without-names",
+    "nano-without-object-tokens",
+    "nano-pooled-tokens",
+)
 
 
 def _short(name: str) -> dict[str, Any]:
