@@ -28,6 +28,11 @@ class EncodedFrame(NamedTuple):
         """Bytes held."""
         return self.features.nbytes
 
+    @property
+    def on_host(self) -> bool:
+        """Whether they are held in this machine's memory, not on a device of its own."""
+        return self.features.embedding.device.type == "cpu"
+
 
 class Prompt(NamedTuple):
     """What an object's masks are drawn from.

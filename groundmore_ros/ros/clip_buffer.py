@@ -4,6 +4,7 @@
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 from groundmore_ros.bags.sampling import SlotSampler, Verdict
 from groundmore_ros.mora.assistant import EncodedFrame, Mora
 
-__all__ = ["BufferedFrame", "ClipBuffer"]
+__all__ = ["BufferedFrame", "ClipBuffer", "Held"]
+
+
+class Held(NamedTuple):
+    """Bytes, where they are held: in this machine's memory, and on the model's own device."""
+
+    host: int
+    device: int
 
 
 class BufferedFrame:
@@ -35,9 +43,14 @@ class BufferedFrame:
         return self._features is not None
 
     @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return self._message_bytes + (self._features.nbytes if self._features else 0)
+    def held(self) -> Held:
+        """Bytes held; all by the host where the model runs on its processor."""
+        features = self._features
+        if features is None:
+            return Held(self._message_bytes, 0)
+        if features.on_host:
+            return Held(self._message_bytes + features.nbytes, 0)
+        return Held(self._message_bytes, features.nbytes)
 
     def features(self, mora: Mora) -> EncodedFrame:
         """The features, computed once however many ask.
@@ -62,7 +75,7 @@ class ClipBuffer:
     """
 
     def __init__(self, camera: str, *, rate: float, seconds: float, nbytes: int) -> None:
-        """Rate in Hz, of sampling; seconds and nbytes are the bounds."""
+        """Rate in Hz, of sampling; seconds and, on the host and on the device each, nbytes."""
         self.camera = camera
         self.counts: Counter[str] = Counter()
         self.stamped = False  # whether any frame came with a stamp of its own
@@ -101,14 +114,18 @@ class ClipBuffer:
             self._evict()
 
     def _evict(self) -> None:
-        held = sum(f.nbytes for f in self._frames)
+        held = self._held()
         newest = self._frames[-1].stamp
         while len(self._frames) > 1 and (
-            held > self._most_bytes or self._frames[0].stamp < newest - self._length
+            max(held) > self._most_bytes or self._frames[0].stamp < newest - self._length
         ):
             oldest = self._frames.popleft()
-            held -= oldest.nbytes
+            held = self._held()
             self.counts["never_encoded"] += not oldest.encoded
+
+    def _held(self) -> Held:
+        held = [f.held for f in self._frames]
+        return Held(sum(h.host for h in held), sum(h.device for h in held))
 
     def between(self, start: int, end: int) -> list[BufferedFrame]:
         """The whole frames with stamps in [start, end] (ns), in order."""
@@ -143,8 +160,8 @@ class ClipBuffer:
             if self._frames:
                 self._evict()
 
-    def fill(self) -> tuple[int, int, int]:
+    def fill(self) -> tuple[int, int, Held]:
         """How many frames are held, how many of them are encoded, and their bytes."""
         with self._lock:
             encoded = sum(f.encoded for f in self._frames)
-            return len(self._frames), encoded, sum(f.nbytes for f in self._frames)
+            return len(self._frames), encoded, self._held()

@@ -69,11 +69,12 @@ def _engine_status(
 
 
 def _camera_status(name: str, buffer: ClipBuffer) -> DiagnosticStatus:
-    frames, encoded, nbytes = buffer.fill()
+    frames, encoded, held = buffer.fill()
     values: dict[str, Any] = {
         "frames held": frames,
         "frames encoded": encoded,
-        "held (MB)": f"{nbytes / 1e6:.1f}",
+        "held (MB)": f"{held.host / 1e6:.1f}",
+        "held on the GPU (MB)": f"{held.device / 1e6:.1f}",
         **{f"frames {what}": count for what, count in sorted(buffer.counts.items())},
     }
     level = DiagnosticStatus.OK if frames else DiagnosticStatus.WARN

@@ -81,7 +81,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "buffer_bytes",
         512 * 1024 * 1024,
-        "Most memory for frames and features of one camera (bytes).",
+        "Most memory for one camera's frames and features, on host and GPU each (bytes).",
         1024 * 1024,
         2**40,
     ),

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from groundmore_ros.bags.sampling import Verdict
-from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
+from groundmore_ros.mora.following import EncodedFrame
+from groundmore_ros.mora.modeling import FrameFeatures
+from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer, Held
 
 SECOND = 10**9
 
@@ -36,6 +40,30 @@ def test_bounded_in_bytes_but_never_empty() -> None:
     assert stamps(buffer) == [6 * SECOND]
 
 
+@pytest.mark.parametrize(
+    ("device", "kept", "fill"),
+    # Meta tensors stand in for a GPU's: like them, they take none of this machine's memory.
+    [("cpu", 2, Held(2 * (10 + 40), 0)), ("meta", 2, Held(2 * 10, 2 * 40))],
+)
+def test_host_and_device_are_bounded_each(device: str, kept: int, fill: Held) -> None:
+    features = FrameFeatures(
+        torch.zeros(5, 1, device=device), torch.zeros(5, 1, 1, device=device), None
+    )
+
+    class Encoder:
+        def encode(self, frame: np.ndarray) -> EncodedFrame:
+            return EncodedFrame(features, *frame.shape[:2])
+
+    buffer = ClipBuffer("/a", rate=1.0, seconds=100.0, nbytes=100 if device == "cpu" else 80)
+    for k in range(1, 6):
+        put(buffer, k * SECOND)
+        for frame in buffer.between(0, 2**62):
+            frame.features(Encoder())  # type: ignore[arg-type]
+        buffer.tidy()
+    assert len(stamps(buffer)) == kept
+    assert buffer.fill() == (kept, kept, fill)
+
+
 def test_a_jump_back_forgets_and_counts() -> None:
     buffer = ClipBuffer("/a", rate=1.0, seconds=100.0, nbytes=10**6)
     for stamp in (50, 51, 52, 10, 11):
@@ -60,8 +88,8 @@ def test_bounds_hold_whatever_arrives(frames: list[tuple[int, int]]) -> None:
         put(buffer, stamp, nbytes)
         held = stamps(buffer)
         assert held == sorted(set(held))
-        count, _, total = buffer.fill()
-        assert total <= 100 or count == 1
+        count, _, (host, _) = buffer.fill()
+        assert host <= 100 or count == 1
         if held:
             assert held[-1] - held[0] <= 4 * SECOND
     verdicts = ("sampled", "skipped", "duplicate", "late")
