@@ -14,9 +14,10 @@ import numpy as np
 import yaml
 from numpy.random import Generator
 
+from groundmore_ros.simulation import patterns
 from groundmore_ros.simulation.wording import REFERRING, TEMPLATES
 
-__all__ = ["look_name", "paraphrase", "reword", "templates_of", "typed"]
+__all__ = ["look_name", "paraphrase", "plain", "reword", "templates_of", "typed"]
 
 WORDS = Path(__file__).with_name("wordings.yaml")
 
@@ -42,6 +43,36 @@ OPENINGS = (
     "Can you say {q}",
     "Well, {q}",
     "Now, {q}",
+    "My colleague asks: {q}",
+    "For the report, {q}",
+    "While you are at it, {q}",
+    "Before we go on: {q}",
+    "Could you tell me {q}",
+    "I wonder {q}",
+    "Do you know {q}",
+    "I need to know {q}",
+    "Here is a riddle: {q}",
+    "Think carefully: {q}",
+    "From what you saw, {q}",
+    "According to the recording, {q}",
+    "My boss wants to know {q}",
+    "I missed it: {q}",
+    "In the last few seconds, {q}",
+    "Of all you can see, {q}",
+    "Be honest: {q}",
+    "Next question. {Q}",
+    "For the third time: {q}",
+    "As far as you can tell, {q}",
+    "Help me out: {q}",
+    "The kids would like to know: {q}",
+    "To settle a bet: {q}",
+    "When you have a moment: {q}",
+    "I was distracted by the telephone; {q}",
+    "Right in front of you, {q}",
+    "My glasses are dirty: {q}",
+    "The operator asks: {q}",
+    "Sorry to bother you, but {q}",
+    "As the clip plays, {q}",
     "Judging by the frames, {q}",
     "One more thing: {q}",
 )
@@ -51,6 +82,21 @@ ENDINGS = (
     "{q} Thanks!",
     "{q} Mark it, please.",
     "{q} Segment it.",
+    "{q} It matters to me.",
+    "{q} Be quick.",
+    "{q} Answer with a mask.",
+    "{q} I have no idea.",
+    "{q} My eyes are bad.",
+    "{q} Take your time.",
+    "{q} We need it for the log.",
+    "{q} Just one answer.",
+    "{q} The customer asked.",
+    "{q} I was not looking.",
+    "{q} You are the expert.",
+    "{q} Circle it.",
+    "{q} Colour it in.",
+    "{q} Cheers.",
+    "{q} That is all.",
     "{q} I cannot tell.",
     "{q} Point it out.",
 )
@@ -96,6 +142,7 @@ SYNONYMS = tuple(
     for line in _SYNONYMS.replace("\\\n", "").strip().splitlines()
 )
 PARAPHRASED = 0.35  # share of questions that get an opening; half as many get an ending
+PATTERNED = 0.4  # share of questions made from patterns, where there are any
 EXCHANGED = (0.6, 0.5)  # share of questions that get synonyms, and of the phrases in these
 
 
@@ -119,28 +166,55 @@ def reword(rng: Generator, predicate: str, name: str, wordings: str = "known") -
         name: "the red ball", where the question names an object.
         wordings: which templates may be used.
     """
-    pool = templates_of(predicate, wordings)
-    text = pool[int(rng.integers(len(pool)))]
+    # A generator of its own, so that wordings can be compared question by question.
+    own = np.random.default_rng(int(rng.integers(2**32)))
+    text = _template(own, predicate, wordings)
     text = text.replace("{a}", name).replace("{b}", name.removeprefix("the "))
     return paraphrase(rng, _sentence(text), wordings)
+
+
+def _template(rng: Generator, predicate: str, wordings: str) -> str:
+    """A template; a known one varied, but never into one that training may not see."""
+    pool = templates_of(predicate, wordings)
+    if wordings != "known":
+        return pool[int(rng.integers(len(pool)))]
+    while True:
+        text = pool[int(rng.integers(len(pool)))]
+        if rng.random() < PATTERNED:
+            text = patterns.draw(rng, predicate) or text
+        if rng.random() < EXCHANGED[0]:
+            text = _with_synonyms(rng, text)
+        if plain(text) not in _reserved():
+            return text
+
+
+def plain(template: str) -> str:
+    """A template without what makes no difference to what is read."""
+    text = template.lower().replace("{b}", "{a}").replace("the {a}", "{a}")
+    return re.sub(r"[^a-z{} ]", "", text)
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """What training may not see, of any predicate."""
+    uses = ("validation", "held-out")
+    return frozenset(plain(t) for free in _free().values() for use in uses for t in free[use])
 
 
 def paraphrase(rng: Generator, text: str, wordings: str) -> str:
     """Perhaps change a question's form, not its sense."""
     # The same draws whatever is allowed, so that wordings can be compared question by question.
-    chance, part = rng.random(6), rng.random(3)
-    if chance[0] < EXCHANGED[0] and wordings in ("known", "all"):
-        text = _with_synonyms(text, float(part[2]))
-    if chance[1] < PARAPHRASED:
+    chance, part = rng.random(4), rng.random(2)
+    if chance[0] < PARAPHRASED:
         opening = _pick(OPENINGS, float(part[0]), wordings)
         text = opening.replace("{q}", text[0].lower() + text[1:]).replace("{Q}", text)
-    if chance[2] < PARAPHRASED / 2:
+    if chance[1] < PARAPHRASED / 2:
         text = _pick(ENDINGS, float(part[1]), wordings).replace("{q}", text)
-    if chance[3] < 0.1:
+    if chance[2] < 0.1:
         text = text.rstrip("?.!")
-    if chance[4] < 0.1:
+    if chance[3] < 0.1:
         text = text.lower()
-    return text if chance[4] < 0.1 else _sentence(text)
+    return text if chance[3] < 0.1 else _sentence(text)
 
 
 def typed(rng: Generator, text: str) -> str:
@@ -169,19 +243,16 @@ def _pick(pool: tuple[str, ...], part: float, wordings: str) -> str:
     return allowed[int(part * len(allowed))]
 
 
-def _with_synonyms(text: str, part: float) -> str:
+def _with_synonyms(rng: Generator, text: str) -> str:
     """Some phrases replaced by others of the same sense."""
-    # A generator of its own: the caller draws as often whatever is found.
-    rng = np.random.default_rng(int(part * 2**32))
-    for pattern, group in _patterns():
+    for found, group in _synonyms():
         if rng.random() < EXCHANGED[1]:
-            other = str(rng.choice(group))
-            text = pattern.sub(other, text, count=1)
+            text = found.sub(str(rng.choice(group)), text, count=1)
     return text
 
 
 @cache
-def _patterns() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
+def _synonyms() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
     def pattern(group: tuple[str, ...]) -> re.Pattern[str]:
         longest_first = sorted(group, key=len, reverse=True)
         return re.compile(rf"\b({'|'.join(longest_first)})\b", re.IGNORECASE)

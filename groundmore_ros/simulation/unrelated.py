@@ -38,7 +38,7 @@ def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "kno
         looks: colour and shape of every object of the scene.
         wordings: ``known``, ``validation``, ``held-out`` or ``all``.
     """
-    kind = rng.choice(["absent", "foreign", "sentence", "babble"], p=[0.4, 0.35, 0.2, 0.05])
+    kind = rng.choice(["absent", "foreign", "sentence", "babble"], p=[0.45, 0.4, 0.12, 0.03])
     if kind == "sentence":
         return paraphrase(rng, _pick(rng, "sentences", wordings), wordings)
     if kind == "babble":

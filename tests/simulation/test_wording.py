@@ -5,8 +5,17 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from groundmore_ros.simulation import generate
-from groundmore_ros.simulation.rewording import look_name, reword, templates_of, typed
+from groundmore_ros.simulation import generate, patterns
+from groundmore_ros.simulation.rewording import (
+    ENDINGS,
+    OPENINGS,
+    _template,
+    look_name,
+    plain,
+    reword,
+    templates_of,
+    typed,
+)
 from groundmore_ros.simulation.unrelated import elsewhere, unrelated
 from groundmore_ros.simulation.wording import TEMPLATES, TYPE_OF
 from groundmore_ros.simulation.world import COLOURS, SHAPES
@@ -19,17 +28,11 @@ EVERY = (*TEMPLATES, "referring")
 USES = ("known", "validation", "held-out")
 
 
-def _plain(template: str) -> str:
-    """A template without what could make two of one."""
-    text = template.lower().replace("{b}", "{a}").replace("the {a}", "{a}")
-    return re.sub(r"[^a-z{} ]", "", text)
-
-
 def test_over_two_hundred_wordings_none_twice_and_a_tenth_held_out() -> None:
     by_use = {use: [t for p in EVERY for t in templates_of(p, use)] for use in USES}
     every = [t for group in by_use.values() for t in group]
     assert len(every) >= 2000
-    assert Counter(map(_plain, every)).most_common(1)[0][1] == 1
+    assert Counter(map(plain, every)).most_common(1)[0][1] == 1
     assert 0.08 <= len(by_use["held-out"]) / len(every) <= 0.12
     counts = Counter(TYPE_OF[p] for p in TEMPLATES for _ in templates_of(p, "known"))
     assert set(counts) == KINDS
@@ -74,7 +77,31 @@ def test_reworded_questions_keep_the_name_and_use_what_they_may() -> None:
             assert ("red ball" in text) == named
     kept = {t.lower().rstrip("?.!") for t in templates_of("fastest", "validation")}
     texts = [reword(rng, "fastest", "", "validation").lower() for _ in range(100)]
-    assert sum(any(t in text for t in kept) for text in texts) > 70  # but for synonyms
+    assert sum(any(t in text for t in kept) for text in texts) == 100
+
+
+def test_patterns_hold_their_slots_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    drawn = {p: {patterns.draw(rng, p) for _ in range(400)} for p in EVERY}
+    assert sum(texts != {None} for texts in drawn.values()) >= 20
+    for predicate, texts in drawn.items():
+        if texts == {None}:
+            continue
+        assert len(texts) > 30, predicate
+        named = "{" in templates_of(predicate, "known")[0]
+        for text in texts:
+            assert text is not None
+            assert not set("[]|<>") & set(text), text
+            assert text.count("{a}") + text.count("{b}") == named, text
+            assert text[-1] in "?."
+
+
+def test_no_known_wording_becomes_one_that_is_held_out() -> None:
+    rng = np.random.default_rng(0)
+    kept = {plain(t) for p in EVERY for use in USES[1:] for t in templates_of(p, use)}
+    for predicate in EVERY:
+        texts = {_template(rng, predicate, "known") for _ in range(300)}
+        assert not {plain(t) for t in texts} & kept
 
 
 def test_slips_of_typing_are_small_and_now_and_then() -> None:
@@ -112,7 +139,8 @@ def test_unrelated_questions_fit_no_object() -> None:
 def test_held_out_nouns_and_sentences_stay_out_of_training() -> None:
     rng = np.random.default_rng(1)
     text = " ".join(unrelated(rng, LOOKS) for _ in range(3000)).lower()
-    said = " ".join(elsewhere("sentences", "known")).lower()  # may hold any word
+    known = [w for kind in ("nouns", "sentences") for w in elsewhere(kind, "known")]
+    said = " ".join((*known, *OPENINGS, *ENDINGS)).lower()  # "baseball bat" holds "bat"
     for use in ("validation", "held-out"):
         nouns = [n for n in elsewhere("nouns", use) if not re.search(rf"\b{n}\b", said)]
         assert len(nouns) > 20
