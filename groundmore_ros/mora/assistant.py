@@ -72,7 +72,6 @@ class Mora:
         self._processor = FrameProcessor(model.config, sees)
         self._seg = tokenizer.id_of(model.config.seg_token)
         self._loc = tokenizer.id_of(model.config.loc_token) if model.config.temporal_head else -1
-        self._nothing = tokenizer.encode_answer(model.config.nothing_template)[0]
 
     @classmethod
     def from_pretrained(
@@ -233,9 +232,7 @@ class Mora:
         if self.reasoning == "prefill":
             said = prefill(self.model, self.tokenizer, prompts, self.config.answer_template)
         else:
-            # Whether there is nothing is judged; the words are for the other case.
-            never_first = [self._nothing] if self.config.judges else []
-            said = generate(self.model, self.tokenizer, prompts, never_first)
+            said = generate(self.model, self.tokenizer, prompts)
         each = len(said) // len(questions)
         return [said[first : first + each] for first in range(0, len(said), each)]
 
@@ -247,10 +244,11 @@ class Mora:
         times: NDArray[np.float64],
         size: tuple[int, int],
     ) -> Answer:
-        objects: list[AnsweredObject] = []
-        if self.config.pooling == "frame":
+        if clip.tracks is not None and not clip.tracks.valid.any():
+            objects = []
+        elif self.config.pooling == "frame":
             objects = self._objects_of_frames(frames, said, times, size)
-        elif self._is_there(clip, said[0]):
+        else:
             objects = [
                 self._object(clip, frames, said[0], at, times, size) for at in self._segs(said[0])
             ]
@@ -258,26 +256,7 @@ class Mora:
         score = max((o.score for o in objects), default=0.0)
         status = Status.OK if objects else Status.NO_OBJECT
         spoken = next((s for s in said if self._segs(s)), said[0])
-        text = self.tokenizer.decode(spoken.ids)
-        if self.config.judges and not objects:
-            text = self.config.nothing_template
-        return Answer(text, status, score, times, size, objects)
-
-    def _is_there(self, clip: Clip, said: Said) -> bool:
-        """Whether there is something to be meant."""
-        if clip.tracks is not None and not clip.tracks.valid.any():
-            return False
-        threshold = self.config.presence_threshold
-        return not self.config.judges or self._presence(clip, said) >= threshold
-
-    def _presence(self, clip: Clip, said: Said, at: int = 0) -> float:
-        """Chance that what is asked for is there: judged, or by the words up to a position."""
-        if not self.config.judges or clip.reasoning is None or clip.tracks is None:
-            return float(said.log_chances[: at + 1].sum().exp())
-        absence = self.model.absence(
-            said.states[0], clip.reasoning.keys[0], clip.tracks.valid, self._nothing
-        )
-        return float((-absence).sigmoid())
+        return Answer(self.tokenizer.decode(spoken.ids), status, score, times, size, objects)
 
     def _segs(self, said: Said) -> list[int]:
         """Where an answer holds [SEG]: read in one pass, only where the model would say it."""
@@ -299,7 +278,8 @@ class Mora:
         """The object that one [SEG] of a clip's answer means."""
         read_at = at if self.config.seg_state == "token" else 0
         seg = self.model.seg_embedding(said.states[read_at])
-        score = self._presence(clip, said, read_at)
+        # The words between do not tell whether there is an object.
+        score = float(said.log_chances[: read_at + 1].sum().exp())
         chosen = None
         if clip.tracks is not None and clip.reasoning is not None:
             logits = self.model.point(seg, clip.reasoning.keys[0], clip.tracks.valid)

@@ -48,8 +48,6 @@ class MoraConfig(PretrainedConfig):
         reasoner_layers: depth of the transformer over objects and frames.
         summary_tokens: tokens each object gives to the language model.
         score_threshold: answers that score less are NO_OBJECT.
-        presence_threshold: where it is judged whether what is asked for is there at all, less than
-            this chance is NO_OBJECT.
         gate_threshold: frames with at least this probability are inside the event.
         seg_state: which state a [SEG] is read from: the one that predicts the ``token`` itself
             (MoRA, LISA), or the one that predicts the ``answer``'s first word, which no wrong word
@@ -96,7 +94,6 @@ class MoraConfig(PretrainedConfig):
         reasoner_layers: int = 4,
         summary_tokens: int = 2,
         score_threshold: float = 0.0,
-        presence_threshold: float = 0.5,
         gate_threshold: float = 0.5,
         seg_state: str = "token",
         seg_token: str = "[SEG]",
@@ -127,7 +124,6 @@ class MoraConfig(PretrainedConfig):
         self.reasoner_layers = reasoner_layers
         self.summary_tokens = summary_tokens
         self.score_threshold = score_threshold
-        self.presence_threshold = presence_threshold
         self.gate_threshold = gate_threshold
         self.seg_state = seg_state
         self.seg_token = seg_token
@@ -150,11 +146,6 @@ class MoraConfig(PretrainedConfig):
     def image_size(self) -> int:
         """Side of the square that SAM sees, pixels."""
         return int(self.sam_config.vision_config.image_size)
-
-    @property
-    def judges(self) -> bool:
-        """Whether it is judged, before the answer is worded, if what is asked for is there."""
-        return self.object_queries > 0 and self.seg_state == "answer"
 
     @property
     def patches(self) -> int:

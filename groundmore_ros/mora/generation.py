@@ -66,19 +66,9 @@ def prompt_embeddings(
 
 
 def generate(
-    model: MoraForCausalLM,
-    tokenizer: MoraTokenizer,
-    prompts: Sequence[Tensor],
-    never_first: Sequence[int] = (),
+    model: MoraForCausalLM, tokenizer: MoraTokenizer, prompts: Sequence[Tensor]
 ) -> list[Said]:
-    """Answers to prompts, each (L, E) of a length of its own: the likeliest token each time.
-
-    Args:
-        model: the network.
-        tokenizer: its words.
-        prompts: from :func:`prompt_embeddings`.
-        never_first: tokens that no answer may begin with.
-    """
+    """Answers to prompts, each (L, E) of a length of its own: the likeliest token each time."""
     said: list[Said] = []
     for batch, mask in _batches(prompts):
         out = model.generate(
@@ -86,7 +76,6 @@ def generate(
             attention_mask=mask,
             max_new_tokens=model.config.max_new_tokens,
             do_sample=False,
-            begin_suppress_tokens=list(never_first) or None,
             eos_token_id=tokenizer.eos,
             pad_token_id=tokenizer.eos,
             return_dict_in_generate=True,

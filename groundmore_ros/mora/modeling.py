@@ -149,7 +149,6 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         if config.object_queries:
             self.object_queries = ObjectQueries(config)
             self.object_reasoner = ObjectReasoner(config)
-        if config.judges:
             self.verdict = nn.Linear(1, 1)
         self.post_init()
 
@@ -270,30 +269,13 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
     def judge(self, pointed: Tensor) -> Tensor:
         """Logits (..., K) of each object being meant, whatever the others are.
 
+        Where every object is judged not to be, nothing is the answer.
+
         Args:
             pointed: (..., K) from :meth:`point`.
         """
         logits: Tensor = self.verdict(pointed[..., None])[..., 0]
         return logits
-
-    def absence(self, state: Tensor, keys: Tensor, valid: Tensor, nothing: int) -> Tensor:
-        """Logits (...) of there being nothing that is meant.
-
-        The mean of two signs of it: the answer's first word would be that of "nothing", and every
-        object is judged not to be meant.
-
-        Args:
-            state: (..., E) that predicts the answer's first word.
-            keys: (..., K, C) of the objects.
-            valid: (..., K) which objects there are.
-            nothing: the token that an answer of "nothing" begins with.
-        """
-        words = self.lm_head(state).float()
-        said = words[..., nothing].clone()
-        words[..., nothing] = -torch.inf
-        judged = self.judge(self.point(self.seg_embedding(state), keys, valid)).float()
-        denied = -judged.masked_fill(~valid, -torch.inf).amax(-1)
-        return (said - words.logsumexp(-1) + denied.clamp(max=20)) / 2
 
     def draw(
         self, frames: list[FrameFeatures], seg: Tensor, seen: Seen | None

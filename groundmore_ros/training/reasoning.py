@@ -297,8 +297,8 @@ class Reasoner(nn.Module):
     ) -> dict[str, Tensor]:
         """Every object is judged for every question, those that have no answer included."""
         asked = batch.asked
-        if not self.model.config.judges:
-            return {}
+        if self.model.config.seg_state != "answer":
+            return {}  # answers without [SEG] hold no state to judge from
         sure = (asked.track >= 0) | (asked.seg < 0)  # not where the target was not tracked
         at, track = asked.episode[sure], asked.track[sure]
         valid = batch.valid[at]
