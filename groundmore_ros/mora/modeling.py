@@ -149,7 +149,6 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         if config.object_queries:
             self.object_queries = ObjectQueries(config)
             self.object_reasoner = ObjectReasoner(config)
-            self.verdict = nn.Linear(1, 1)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -265,17 +264,6 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         """Logits (..., K) of objects by their keys (..., K, C), for [SEG] embeddings (..., C)."""
         likeness = (keys @ seg[..., None])[..., 0] / seg.shape[-1] ** 0.5
         return likeness.masked_fill(~valid, -1e4)
-
-    def judge(self, pointed: Tensor) -> Tensor:
-        """Logits (..., K) of each object being meant, whatever the others are.
-
-        Where every object is judged not to be, nothing is the answer.
-
-        Args:
-            pointed: (..., K) from :meth:`point`.
-        """
-        logits: Tensor = self.verdict(pointed[..., None])[..., 0]
-        return logits
 
     def draw(
         self, frames: list[FrameFeatures], seg: Tensor, seen: Seen | None

@@ -230,6 +230,7 @@ class Reasoner(nn.Module):
             nn.Linear(pooled, self.CAUSE_WIDTH),
         )
         self.look = nn.Linear(pooled, width)
+        self.verdict = nn.Linear(1, 1)
         self.looks = [
             torch.tensor([tokenizer.encode_text(f" {word}")[0] for word in words])
             for words in (COLOUR_NAMES, SHAPE_NAMES)
@@ -303,7 +304,8 @@ class Reasoner(nn.Module):
         at, track = asked.episode[sure], asked.track[sure]
         valid = batch.valid[at]
         seg = self.model.seg_embedding(hidden[at, asked.first[sure]]).float()
-        judged = self.model.judge(self.model.point(seg, reasoning.keys[at].float(), valid)).float()
+        pointed = self.model.point(seg, reasoning.keys[at].float(), valid)
+        judged = self.verdict(pointed[..., None])[..., 0].float()
         truth = torch.arange(valid.shape[1]) == track[:, None]
         return {
             "verdict": functional.binary_cross_entropy_with_logits(

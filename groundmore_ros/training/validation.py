@@ -29,7 +29,7 @@ class _Asked(NamedTuple):
         right: whether the right track was pointed at; None where there is none.
         overlap: of the span, given the right track; None likewise.
         nothing: chance that the answer's first word is that of "nothing".
-        absent: chance that no object is meant, by the verdicts on each.
+        score: chance of the first word not being that, times that of the track pointed at.
     """
 
     type: str
@@ -37,7 +37,7 @@ class _Asked(NamedTuple):
     right: bool | None
     overlap: float | None
     nothing: float
-    absent: float
+    score: float
 
 
 @torch.inference_mode()
@@ -82,9 +82,8 @@ def _answered(module: Reasoner, batch: ReasoningBatch, nothing: int) -> list[_As
                 logits = model.temporal_head(hidden[b, rows.loc[i]][None], frames[None])[0]
                 inside, truth = logits > 0, rows.inside[i] > 0
                 overlap = float((inside & truth).sum() / (inside | truth).sum().clamp(min=1))
-        judged = model.judge(pointed).float()[valid]
-        absent = float((-judged).sigmoid().min()) if len(judged) else 1.0
-        answered.append(_Asked(rows.types[i], target, right, overlap, chance, absent))
+        score = (1 - chance) * float(pointed.float().softmax(-1).max())
+        answered.append(_Asked(rows.types[i], target, right, overlap, chance, score))
     return answered
 
 
@@ -107,17 +106,18 @@ def _figures(asked: list[_Asked]) -> dict[str, float]:
 
 
 def _traded(motion: list[_Asked]) -> dict[str, float]:
-    """How often "nothing" is said rightly at a fixed share of false refusals, by each sign of it.
+    """How often "nothing" is said rightly at a fixed share of false refusals.
 
-    By the first word, by the verdicts, and by both, as the mean of their logits.
+    By the chance of the first word, and by the answer's score.
     """
     target = np.array([a.target for a in motion])
     if target.all() or not target.any():
         return {}
-    signs = np.array([[a.nothing, a.absent] for a in motion]).clip(1e-6, 1 - 1e-6)
-    logits = np.log(signs) - np.log1p(-signs)  # (Q, 2)
     figures = {}
-    for name, sign in (("word", logits[:, 0]), ("verdict", logits[:, 1]), ("both", logits.mean(1))):
+    for name, sign in (
+        ("word", np.array([a.nothing for a in motion])),
+        ("score", np.array([-a.score for a in motion])),
+    ):
         bar = np.quantile(sign[target], 1 - FALSE_REFUSALS)
         figures[f"traded/{name}"] = float((sign[~target] > bar).mean())
     return figures

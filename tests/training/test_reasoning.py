@@ -142,7 +142,7 @@ def test_every_object_is_judged_for_every_question() -> None:
         hidden, _, reasoning = judge.run(batch)
         seg = judge.model.seg_embedding(hidden[0, batch.asked.first])
         pointed = judge.model.point(seg, reasoning.keys[0], batch.valid[0])
-        meant = judge.model.judge(pointed).sigmoid() > 0.5
+        meant = judge.verdict(pointed[..., None])[..., 0] > 0
     answered = int((batch.asked.track >= 0).nonzero()[0, 0])
     assert meant[answered].tolist() == [False, True, False]
     assert not meant[1 - answered].any()

@@ -8,8 +8,8 @@ from groundmore_ros.training.reasoning import Reasoner
 from groundmore_ros.training.validation import _Asked, _figures, validate
 
 
-def _asked(kind: str, target: bool, nothing: float, absent: float = 0.5) -> _Asked:
-    return _Asked(kind, target, target or None, 0.5 if target else None, nothing, absent)
+def _asked(kind: str, target: bool, nothing: float, score: float = 0.5) -> _Asked:
+    return _Asked(kind, target, target or None, 0.5 if target else None, nothing, score)
 
 
 def test_figures_are_shares_of_the_questions_they_are_about() -> None:
@@ -32,12 +32,12 @@ def test_figures_are_shares_of_the_questions_they_are_about() -> None:
 
 
 def test_nothing_is_traded_at_a_fixed_share_of_false_refusals() -> None:
-    """A hundred questions with a target, whose words put five above 0.8; verdicts know nothing."""
+    """A hundred questions with a target, whose words put five above 0.8; scores tell nothing."""
     asked = [_asked("Causal", True, 0.85 if k < 5 else 0.3) for k in range(100)]
     asked += [_asked("Causal", False, chance) for chance in (0.9, 0.9, 0.82, 0.2)]
     figures = _figures(asked)
     assert figures["traded/word"] == 0.75
-    assert figures["traded/verdict"] == 0.0
+    assert figures["traded/score"] == 0.0
 
 
 def test_every_question_is_asked_in_words_of_others_too() -> None:
@@ -49,7 +49,7 @@ def test_every_question_is_asked_in_words_of_others_too() -> None:
     ]
     module = Reasoner(mora.model, mora.tokenizer).eval()
     figures = validate(module, [some], mora.tokenizer, TEMPLATES)
-    for name in ("right/motion", "overlap", "nothing/said", "nothing/wrongly", "traded/both"):
+    for name in ("right/motion", "overlap", "nothing/said", "nothing/wrongly", "traded/score"):
         assert 0 <= figures[name] <= 1
         assert 0 <= figures[f"words/{name}"] <= 1
     assert "nothing/unrelated" not in figures
