@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from groundmore_ros.errors import GroundmoreError
-from groundmore_ros.mora.keywords import LOADING
+from groundmore_ros.keywords import LOADING
 
 __all__ = [
     "DecoderOption",

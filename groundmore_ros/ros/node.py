@@ -23,9 +23,9 @@ from groundmore_ros.bags.records import LiveMasks, Result
 from groundmore_ros.bags.sampling import Verdict
 from groundmore_ros.bags.sources import stamp_of
 from groundmore_ros.errors import BadFrameError, BadQuestionError, GroundmoreError, ModelError
+from groundmore_ros.keywords import LOADING
 from groundmore_ros.mora.answer import Status
 from groundmore_ros.mora.assistant import Mora
-from groundmore_ros.mora.keywords import LOADING
 from groundmore_ros.ros.cameras import CameraSubscription
 from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
 from groundmore_ros.ros.conversions import lazy_decoder, peek_header

@@ -13,9 +13,9 @@ import torch
 from lisa_layout import write_lisa
 
 from groundmore_ros.errors import MissingDependencyError, ModelError
+from groundmore_ros.keywords import LOADING
 from groundmore_ros.mora import Mora, MoraConfig, Status
 from groundmore_ros.mora.conversion import convert, convert_sam
-from groundmore_ros.mora.keywords import LOADING
 from groundmore_ros.mora.loading import LoadOptions
 from groundmore_ros.mora.segmentation import Segmenter
 from groundmore_ros.simulation import generate
