@@ -143,5 +143,5 @@ def test_simulated_episodes_in_other_words_ask_the_same() -> None:
         one, other = (d.video(video_id).questions for d in (known, held_out))
         assert [q.objects for q in one] == [q.objects for q in other]
         assert all(a.text != b.text for a, b in zip(one, other, strict=True))
-    with pytest.raises(SourceError, match="expected known or held-out"):
+    with pytest.raises(SourceError, match="expected one of known, validation, held-out"):
         open_dataset("7:9", "valid")

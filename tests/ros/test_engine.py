@@ -20,6 +20,7 @@ SECOND = 10**9
 
 class Encoded:
     nbytes = 10
+    on_host = True
 
     def __init__(self, frame: np.ndarray) -> None:
         self.height, self.width = frame.shape[:2]
