@@ -21,13 +21,18 @@ _SYLLABLES = "ba ko ri mu ten sol fa qui zor plex dra nim ost wug ghee vle tri"
 SYLLABLES = _SYLLABLES.split()
 
 
-@cache
 def elsewhere(kind: str, wordings: str) -> tuple[str, ...]:
     """``nouns`` or ``sentences`` of other worlds; wordings as in ``rewording.templates_of``."""
-    pools = yaml.safe_load(WORDS.read_text("utf-8"))[kind]
+    pools = _pools()[kind]
     if wordings == "all":
         return tuple(w for pool in pools.values() for w in pool)
-    return tuple(pools[wordings])
+    return pools[wordings]
+
+
+@cache
+def _pools() -> dict[str, dict[str, tuple[str, ...]]]:
+    read = yaml.safe_load(WORDS.read_text("utf-8"))
+    return {kind: {use: tuple(pool) for use, pool in uses.items()} for kind, uses in read.items()}
 
 
 def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "known") -> str:
