@@ -21,7 +21,7 @@ setup(
         "groundmore_ros": ["py.typed"],
         "groundmore_ros.evaluation": ["published.yaml", "page/*"],
         "groundmore_ros.mora.backends": ["targets/*.yaml"],
-        "groundmore_ros.simulation": ["*.yaml"],
+        "groundmore_ros.simulation": ["*.yaml", "wordings/*.txt"],
         "groundmore_ros.training": ["recipes/*.yaml"],
         **{f"groundmore_ros.{folder}": ["*", "*/*"] for folder in SHIPPED},
     },

@@ -1,105 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Freer words for the same questions: more templates, openings and endings, synonyms, loose typing.
 
-A tenth of the templates, openings and endings is held out: models are never trained on them, so
-that they tell whether a model understands more than the sentences it was shown. Others serve
-validation, so that training may look at how it fares with words of others.
+What is there to choose from, and what of it is held out, is in :mod:`.phrases`.
 """
 
 import re
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.random import Generator
 
 from groundmore_ros.simulation import patterns
+from groundmore_ros.simulation.phrases import phrases
 from groundmore_ros.simulation.wording import REFERRING, TEMPLATES
 
 __all__ = ["look_name", "paraphrase", "plain", "reword", "templates_of", "typed"]
 
-WORDS = Path(__file__).with_name("wordings.yaml")
-
-
-@cache
-def _free() -> dict[str, dict[str, tuple[str, ...]]]:
-    """Templates of each predicate by what they are for: known, held-out, validation."""
-    read = yaml.safe_load(WORDS.read_text("utf-8"))
-    return {p: {use: tuple(group) for use, group in uses.items()} for p, uses in read.items()}
-
-
-# What may stand around a question; of both, the last two are held out.
-OPENINGS = (
-    "{q}",
-    "Please tell me: {q}",
-    "Hey robot, {q}",
-    "Look at the clip. {Q}",
-    "I want to know: {q}",
-    "Tell me, {q}",
-    "Watch closely: {q}",
-    "In this video, {q}",
-    "Quick question: {q}",
-    "Can you say {q}",
-    "Well, {q}",
-    "Now, {q}",
-    "My colleague asks: {q}",
-    "For the report, {q}",
-    "While you are at it, {q}",
-    "Before we go on: {q}",
-    "Could you tell me {q}",
-    "I wonder {q}",
-    "Do you know {q}",
-    "I need to know {q}",
-    "Here is a riddle: {q}",
-    "Think carefully: {q}",
-    "From what you saw, {q}",
-    "According to the recording, {q}",
-    "My boss wants to know {q}",
-    "I missed it: {q}",
-    "In the last few seconds, {q}",
-    "Of all you can see, {q}",
-    "Be honest: {q}",
-    "Next question. {Q}",
-    "For the third time: {q}",
-    "As far as you can tell, {q}",
-    "Help me out: {q}",
-    "The kids would like to know: {q}",
-    "To settle a bet: {q}",
-    "When you have a moment: {q}",
-    "I was distracted by the telephone; {q}",
-    "Right in front of you, {q}",
-    "My glasses are dirty: {q}",
-    "The operator asks: {q}",
-    "Sorry to bother you, but {q}",
-    "As the clip plays, {q}",
-    "Judging by the frames, {q}",
-    "One more thing: {q}",
-)
-ENDINGS = (
-    "{q}",
-    "{q} Show it.",
-    "{q} Thanks!",
-    "{q} Mark it, please.",
-    "{q} Segment it.",
-    "{q} It matters to me.",
-    "{q} Be quick.",
-    "{q} Answer with a mask.",
-    "{q} I have no idea.",
-    "{q} My eyes are bad.",
-    "{q} Take your time.",
-    "{q} We need it for the log.",
-    "{q} Just one answer.",
-    "{q} The customer asked.",
-    "{q} I was not looking.",
-    "{q} You are the expert.",
-    "{q} Circle it.",
-    "{q} Colour it in.",
-    "{q} Cheers.",
-    "{q} That is all.",
-    "{q} I cannot tell.",
-    "{q} Point it out.",
-)
 # Phrases that may stand for each other, a group a line.
 _SYNONYMS = """
 object | thing | item | body | piece
@@ -135,7 +51,12 @@ to the left | leftward | toward the left | leftwards
 to the right | rightward | toward the right | rightwards
 farthest | furthest
 """
-FILLERS = ("just", "actually", "really", "now", "then", "here", "um", "so", "ok", "maybe")
+FILLERS = (
+    *("just", "actually", "really", "now", "then", "here", "um", "so", "ok", "maybe", "please"),
+    *("basically", "honestly", "exactly", "precisely", "clearly", "apparently", "presumably"),
+    *("perhaps", "somehow", "well", "again", "though", "say", "like", "you know", "by the way"),
+    *("of course", "I guess", "I think", "I suppose", "if any", "in fact", "for instance"),
+)
 SMALL = frozenset({"the", "a", "an", "is", "are", "was", "that", "of", "to", "it", "did", "does"})
 SYNONYMS = tuple(
     tuple(phrase.strip() for phrase in line.split("|"))
@@ -147,14 +68,13 @@ EXCHANGED = (0.6, 0.5)  # share of questions that get synonyms, and of the phras
 
 
 def templates_of(predicate: str, wordings: str) -> tuple[str, ...]:
-    """The templates of a predicate: ``known``, ``validation``, ``held-out`` or ``all``."""
-    plain = REFERRING if predicate == "referring" else TEMPLATES[predicate]
-    free = _free()[predicate]
-    if wordings == "known":
-        return plain + free["known"]
-    if wordings == "all":
-        return plain + tuple(t for group in free.values() for t in group)
-    return free[wordings]
+    """The templates of a predicate: ``known``, ``validation``, ``held-out`` or ``all``.
+
+    The exam's own count as known.
+    """
+    exam = REFERRING if predicate == "referring" else TEMPLATES[predicate]
+    free = phrases(predicate, wordings)
+    return exam + free if wordings in ("known", "all") else free
 
 
 def reword(rng: Generator, predicate: str, name: str, wordings: str = "known") -> str:
@@ -197,8 +117,9 @@ def plain(template: str) -> str:
 @cache
 def _reserved() -> frozenset[str]:
     """What training may not see, of any predicate."""
-    uses = ("validation", "held-out")
-    return frozenset(plain(t) for free in _free().values() for use in uses for t in free[use])
+    kept = ("validation", "held-out")
+    predicates = (*TEMPLATES, "referring")
+    return frozenset(plain(t) for p in predicates for use in kept for t in phrases(p, use))
 
 
 def paraphrase(rng: Generator, text: str, wordings: str) -> str:
@@ -206,10 +127,10 @@ def paraphrase(rng: Generator, text: str, wordings: str) -> str:
     # The same draws whatever is allowed, so that wordings can be compared question by question.
     chance, part = rng.random(4), rng.random(2)
     if chance[0] < PARAPHRASED:
-        opening = _pick(OPENINGS, float(part[0]), wordings)
+        opening = _pick("openings", float(part[0]), wordings)
         text = opening.replace("{q}", text[0].lower() + text[1:]).replace("{Q}", text)
     if chance[1] < PARAPHRASED / 2:
-        text = _pick(ENDINGS, float(part[1]), wordings).replace("{q}", text)
+        text = _pick("endings", float(part[1]), wordings).replace("{q}", text)
     if chance[2] < 0.1:
         text = text.rstrip("?.!")
     if chance[3] < 0.1:
@@ -218,7 +139,7 @@ def paraphrase(rng: Generator, text: str, wordings: str) -> str:
 
 
 def typed(rng: Generator, text: str) -> str:
-    """A text as people type it: now and then a word too many or too few, or a slip."""
+    """A text as people type it: now and then a word too many or too few, a slip, a strange word."""
     words = text.split()
     slip, at = rng.random(), int(rng.integers(len(words)))
     if slip < 0.07:
@@ -229,7 +150,22 @@ def typed(rng: Generator, text: str) -> str:
             del words[small[at % len(small)]]
     elif slip < 0.20 and len(words[at]) >= 4:
         words[at] = _misspelt(rng, words[at])
+    elif slip < 0.27:
+        words.insert(at, _strange(rng))
     return " ".join(words)
+
+
+def _strange(rng: Generator) -> str:
+    """A word that there is not: a word that is not understood need not mean "nothing"."""
+    first, second = (str(w) for w in rng.choice(_words(), 2))
+    return first[: (len(first) + 1) // 2] + second[len(second) // 2 :]
+
+
+@cache
+def _words() -> tuple[str, ...]:
+    """Long words that have nothing to do with motion."""
+    texts = [t for s in ("openings", "endings", "sentences") for t in phrases(s, "known")]
+    return tuple(sorted(set(re.findall(r"[a-z]{4,}", " ".join(texts).lower()))))
 
 
 def _misspelt(rng: Generator, word: str) -> str:
@@ -238,9 +174,9 @@ def _misspelt(rng: Generator, word: str) -> str:
     return (*slips, word[:i] + word[i + 1] + word[i] + word[i + 2 :])[int(rng.integers(3))]
 
 
-def _pick(pool: tuple[str, ...], part: float, wordings: str) -> str:
-    allowed = {"held-out": pool[-2:], "all": pool}.get(wordings, pool[:-2])
-    return allowed[int(part * len(allowed))]
+def _pick(section: str, part: float, wordings: str) -> str:
+    pool = phrases(section, wordings)
+    return pool[int(part * len(pool))]
 
 
 def _with_synonyms(rng: Generator, text: str) -> str:

@@ -1,38 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions that nothing in the picture answers: about absent objects, other worlds, or nothing.
 
-Some nouns and sentences are held out, as with :mod:`groundmore_ros.simulation.rewording`.
+Some nouns and sentences are held out, as :mod:`groundmore_ros.simulation.phrases` tells.
 """
 
-from functools import cache
-from pathlib import Path
-
-import yaml
 from numpy.random import Generator
 
+from groundmore_ros.simulation.phrases import phrases
 from groundmore_ros.simulation.rewording import paraphrase, reword, templates_of
 from groundmore_ros.simulation.wording import TEMPLATES
 from groundmore_ros.simulation.world import COLOURS, SHAPES
 
-__all__ = ["elsewhere", "unrelated"]
+__all__ = ["unrelated"]
 
-WORDS = Path(__file__).with_name("unrelated.yaml")
 _SYLLABLES = "ba ko ri mu ten sol fa qui zor plex dra nim ost wug ghee vle tri"
 SYLLABLES = _SYLLABLES.split()
-
-
-def elsewhere(kind: str, wordings: str) -> tuple[str, ...]:
-    """``nouns`` or ``sentences`` of other worlds; wordings as in ``rewording.templates_of``."""
-    pools = _pools()[kind]
-    if wordings == "all":
-        return tuple(w for pool in pools.values() for w in pool)
-    return pools[wordings]
-
-
-@cache
-def _pools() -> dict[str, dict[str, tuple[str, ...]]]:
-    read = yaml.safe_load(WORDS.read_text("utf-8"))
-    return {kind: {use: tuple(pool) for use, pool in uses.items()} for kind, uses in read.items()}
 
 
 def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "known") -> str:
@@ -60,7 +42,7 @@ def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "kno
 
 
 def _pick(rng: Generator, kind: str, wordings: str) -> str:
-    pool = elsewhere(kind, wordings)
+    pool = phrases(kind, wordings)
     return pool[int(rng.integers(len(pool)))]
 
 
