@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros.simulation import physics, rendering
-from groundmore_ros.simulation.motion import Clarity, Motion, analyse, mobility
+from groundmore_ros.simulation.motion import Clarity, Motion, analyse, mobility, uprightness
 from groundmore_ros.simulation.questions import Question, ask
 from groundmore_ros.simulation.sampling import sample_scene
 from groundmore_ros.simulation.sensor import develop
@@ -31,6 +31,7 @@ class Episode:
         questions: with targets numbered as in object_masks.
         active: bool (T, K), object k is in motion and seen in the frame.
         places: float64 (T, K, 3), centres, m, world frame.
+        upright: float64 (T, K), cosine of the angle between a body's axis and the vertical.
         scene: bodies, camera, light, actions.
         motion: facts about every body.
     """
@@ -43,6 +44,7 @@ class Episode:
     questions: list[Question]
     active: NDArray[np.bool_]
     places: NDArray[np.float64]
+    upright: NDArray[np.float64]
     scene: Scene
     motion: Motion
 
@@ -85,6 +87,7 @@ def generate(seed: int, **settings: Any) -> Episode:
         return mobility(physics.simulate(model, scene, chosen.duration, without=body), scene)
 
     questions = ask(rng, more, scene, motion, stamps, chosen, without)
+    at_frames = np.round(stamps * physics.SAMPLE_RATE).astype(int)
     return Episode(
         seed=seed,
         settings=chosen,
@@ -93,7 +96,8 @@ def generate(seed: int, **settings: Any) -> Episode:
         object_masks=masks,
         questions=questions,
         active=_active(motion, stamps),
-        places=trajectory.positions[np.round(stamps * physics.SAMPLE_RATE).astype(int)],
+        places=trajectory.positions[at_frames],
+        upright=uprightness(trajectory)[at_frames],
         scene=scene,
         motion=motion,
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from groundmore_ros.simulation.physics import SAMPLE_RATE, Contact, Trajectory
 from groundmore_ros.simulation.world import ROUND_SHAPES, Scene
 
-__all__ = ["Clarity", "Motion", "Segment", "analyse", "mobility"]
+__all__ = ["Clarity", "Motion", "Segment", "analyse", "mobility", "uprightness"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -138,8 +138,13 @@ def _turns(trajectory: Trajectory) -> Floats:
 
 def _tilts(trajectory: Trajectory) -> Floats:
     """Largest angle of the body's z axis from upright, rad (K,)."""
+    return np.asarray(np.arccos(uprightness(trajectory)).max(axis=0))
+
+
+def uprightness(trajectory: Trajectory) -> Floats:
+    """Cosine of the angle between each body's z axis and the vertical (S, K)."""
     _, x, y, _ = np.moveaxis(trajectory.rotations, 2, 0)
-    return np.asarray(np.arccos(np.clip(1 - 2 * (x * x + y * y), -1, 1)).max(axis=0))
+    return np.asarray(np.clip(1 - 2 * (x * x + y * y), -1, 1))
 
 
 def _speeds(trajectory: Trajectory, scene: Scene) -> Floats:

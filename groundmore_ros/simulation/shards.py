@@ -5,6 +5,8 @@ Arrays of a shard of N episodes (K is the most objects of any of them):
     frames (N, T, H, W, 3) uint8, masks (N, T, H, W) uint8, stamps (T,) float64,
     active (N, T, K) bool: object k is in motion and seen at the frame,
     places (N, T, K, 3) float32: centres, m, world frame,
+    upright (N, T, K) float32: cosine of the angle between a body's axis and the vertical,
+    facts (N, K, F) float32: see :mod:`groundmore_ros.simulation.facts`,
     causes (N, K) int8: what set object k in motion (itself: k), -1 where unclear or nothing,
     notes: UTF-8 JSON, for each episode its seed, objects and questions.
 """
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros.simulation.episode import Episode, generate
+from groundmore_ros.simulation.facts import facts
 
 __all__ = ["SHARD_SIZE", "read_notes", "shard_path", "write_shards"]
 
@@ -82,6 +85,8 @@ def _arrays(episodes: Iterable[Episode]) -> dict[str, NDArray[Any]]:
         "stamps": every[0].stamps,
         "active": np.stack([_padded(e.active, 1) for e in every]),
         "places": np.stack([_padded(e.places.astype(np.float32), 1) for e in every]),
+        "upright": np.stack([_padded(e.upright.astype(np.float32), 1) for e in every]),
+        "facts": np.stack([_padded(facts(e.motion, e.settings.duration), 0) for e in every]),
         "causes": np.stack([_padded(_causes(e), 0, fill=-1) for e in every]),
         "notes": np.frombuffer(notes, np.uint8),
     }

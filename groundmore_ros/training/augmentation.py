@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.simulation.rewording import look_name, reword, typed
 from groundmore_ros.simulation.unrelated import unrelated
 from groundmore_ros.training.cache import CachedEpisode
@@ -53,12 +54,14 @@ def mirrored(episode: CachedEpisode) -> CachedEpisode:
 
     What queries hold is kept: looks hardly depend on it.
     """
-    boxes, places = episode.boxes.copy(), episode.places.copy()
+    boxes, places, facts = episode.boxes.copy(), episode.places.copy(), episode.facts.copy()
     boxes[..., 0] = np.where(episode.valid[:, None], 1 - boxes[..., 0], boxes[..., 0])
     places[..., 0] *= -1
+    facts[:, list(FACTS).index("right")] *= -1
     return episode._replace(
         boxes=boxes,
         places=places,
+        facts=facts,
         pictures=episode.pictures[:, :, ::-1].copy(),
         note=episode.note | {"questions": [_turned(q) for q in episode.note["questions"]]},
     )

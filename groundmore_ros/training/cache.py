@@ -40,7 +40,8 @@ class CachedEpisode(NamedTuple):
         pictures: (T, h, w, 3) uint8, small, for the CLIP tower.
         track_of: (objects + 1,) int8, the track of object k; -1 where it was not found.
         object_of: (K,) int8, the object of each track, from 1; 0 for none.
-        active: (T, objects) bool, places (T, objects, 3), causes (objects,): as in the shards.
+        active: (T, objects) bool, places (T, objects, 3), causes (objects,), facts (objects, F): as
+            in the shards.
         stamps: (T,) s.
         note: seed, objects and questions.
     """
@@ -56,6 +57,7 @@ class CachedEpisode(NamedTuple):
     active: NDArray[np.bool_]
     places: NDArray[np.float32]
     causes: NDArray[np.int8]
+    facts: NDArray[np.float32]
     stamps: NDArray[np.float64]
     note: dict[str, Any]
 
@@ -99,7 +101,7 @@ def _cache_shard(shard: Path, target: Path) -> None:
     model = _worker_model
     arrays = np.load(shard)
     frames, masks, notes = arrays["frames"], arrays["masks"], read_notes(arrays)
-    truth = {k: arrays[k] for k in ("active", "places", "causes", "stamps")}
+    truth = {k: arrays[k] for k in ("active", "places", "causes", "facts", "stamps")}
     episodes = []
     for e, note in enumerate(notes):
         tracks = _tracks(model, frames[e])
@@ -119,6 +121,7 @@ def _cache_shard(shard: Path, target: Path) -> None:
                 active=truth["active"][e],
                 places=truth["places"][e],
                 causes=truth["causes"][e],
+                facts=truth["facts"][e],
                 stamps=truth["stamps"],
                 note=note,
             )

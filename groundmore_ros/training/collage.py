@@ -63,7 +63,13 @@ def collage(
         pictures.append(np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255))
         masks.append(mask)
     looks = torch.full((len(things), 2), UNNAMED)
-    return FrameSample(np.stack(pictures).astype(np.uint8), np.stack(masks), looks)
+    return FrameSample(
+        np.stack(pictures).astype(np.uint8),
+        np.stack(masks),
+        looks,
+        np.zeros((frames, len(things), 3), np.float32),
+        np.zeros((frames, len(things)), np.float32),
+    )
 
 
 class _Thing:

@@ -4,7 +4,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ __all__ = ["COLOUR_NAMES", "SHAPE_NAMES", "UNNAMED", "FrameSample", "frame_sampl
 
 COLOUR_NAMES, SHAPE_NAMES = list(COLOURS), [*SHAPES, *ACTORS]
 UNNAMED = -1
+BALL = SHAPE_NAMES.index("ball")
+_READ = ("frames", "masks", "places", "upright")
 
 
 class FrameSample(NamedTuple):
@@ -28,12 +30,16 @@ class FrameSample(NamedTuple):
         frames: (F, H, W, 3) uint8.
         masks: (F, H, W) uint8, object k is k.
         looks: (K, 2) int64, colour and shape of each object, UNNAMED where it has none; for
-            auxiliary losses.
+            auxiliary losses, as are
+        places: (F, K, 3) float32, centres, m, world frame.
+        upright: (F, K) float32, how upright each object stands, from 0 to 1.
     """
 
     frames: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     looks: Tensor
+    places: NDArray[np.float32]
+    upright: NDArray[np.float32]
 
 
 def shard_files(folder: Path) -> list[Path]:
@@ -56,16 +62,23 @@ def frame_samples(
         order = rng.permutation(len(files))
         for start in range(0, len(order), pool):
             chosen = [np.load(files[i]) for i in order[start : start + pool]]
-            arrays = [(s["frames"], s["masks"], read_notes(s)) for s in chosen]
-            episodes = [(a, e) for a in range(len(arrays)) for e in range(len(arrays[a][0]))]
+            shards = [{k: s[k] for k in _READ} | {"notes": read_notes(s)} for s in chosen]
+            episodes = [(s, e) for s in shards for e in range(len(s["notes"]))]
             for i in rng.permutation(len(episodes)):
-                a, e = episodes[i]
-                pictures, masks, notes = arrays[a]
-                first = int(rng.integers(0, pictures.shape[1] - 1))
-                gap = int(rng.integers(1, max(2, math.ceil((pictures.shape[1] - first) / frames))))
-                at = np.minimum(first + gap * np.arange(frames), pictures.shape[1] - 1)
-                looks = [
-                    (COLOUR_NAMES.index(o["colour"]), SHAPE_NAMES.index(o["shape"]))
-                    for o in notes[e]["objects"]
-                ]
-                yield FrameSample(pictures[e, at], masks[e, at], torch.tensor(looks))
+                shard, e = episodes[i]
+                yield _sample(shard, e, frames, rng)
+
+
+def _sample(shard: dict[str, Any], e: int, frames: int, rng: np.random.Generator) -> FrameSample:
+    length = shard["frames"].shape[1]
+    first = int(rng.integers(0, length - 1))
+    gap = int(rng.integers(1, max(2, math.ceil((length - first) / frames))))
+    at = np.minimum(first + gap * np.arange(frames), length - 1)
+    looks = [
+        (COLOUR_NAMES.index(o["colour"]), SHAPE_NAMES.index(o["shape"]))
+        for o in shard["notes"][e]["objects"]
+    ]
+    pictures, masks, places, upright = (shard[k][e, at] for k in _READ)
+    # A body upside down looks like one that stands, and a rolling ball like one that lies.
+    upright = np.where([shape == BALL for _, shape in looks], 1, abs(upright[:, : len(looks)]))
+    return FrameSample(pictures, masks, torch.tensor(looks), places[:, : len(looks)], upright)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """First stage: the image encoder, object queries and mask decoder learn to see objects.
 
-Everything is learned from masks; the names of colours and shapes are an auxiliary loss only,
-through heads that are not part of the model.
+Everything is learned from masks; the names of colours and shapes, and where and how objects stand,
+are auxiliary losses only, through heads that are not part of the model.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,8 @@ class PerceptionBatch(NamedTuple):
         frame: (N,) the frame that each object is in.
         box: (N, 4) centre x, centre y, width, height, shares of the side.
         mask: (N, S, S) float.
-        looks: (N, 2) colour and shape.
+        looks: (N, 2) colour and shape, or UNNAMED: then the pose is not known either.
+        pose: (N, 4) centre x, y, z in fifths of a metre, world frame; how upright, 0 to 1.
         identity: (N,) one number for each object of each episode.
         episode: (N,) which episode it is of.
     """
@@ -45,6 +46,7 @@ class PerceptionBatch(NamedTuple):
     box: Tensor
     mask: Tensor
     looks: Tensor
+    pose: Tensor
     identity: Tensor
     episode: Tensor
 
@@ -55,9 +57,10 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
     Frames must fill the square's width; they are padded below as the processor pads.
     """
     pictures, frame, box, mask, looks, identity, episode = [], [], [], [], [], [], []
+    pose = []
     for e, sample in enumerate(samples):
         gain = (rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
-        for picture, objects in zip(sample.frames, sample.masks, strict=True):
+        for t, (picture, objects) in enumerate(zip(sample.frames, sample.masks, strict=True)):
             pictures.append(_normalised(picture * gain, side))
             height, width = objects.shape
             for k in range(1, len(sample.looks) + 1):
@@ -69,6 +72,7 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
                 box.append(_box(rows, columns, side))
                 mask.append(np.pad(shape, ((0, side - height), (0, side - width))))
                 looks.append(sample.looks[k - 1])
+                pose.append((*(5 * sample.places[t, k - 1]), sample.upright[t, k - 1]))
                 identity.append(100 * e + k)
                 episode.append(e)
     return PerceptionBatch(
@@ -77,6 +81,7 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
         box=torch.tensor(np.array(box), dtype=torch.float32),
         mask=torch.from_numpy(np.array(mask)).float(),
         looks=torch.stack(looks),
+        pose=torch.tensor(np.array(pose), dtype=torch.float32),
         identity=torch.tensor(identity),
         episode=torch.tensor(episode),
     )
@@ -106,6 +111,7 @@ class Perception(nn.Module):
         self.segmenter, self.queries = segmenter, queries
         self.colour = nn.Linear(config.object_dim, len(COLOUR_NAMES))
         self.shape = nn.Linear(config.object_dim, len(SHAPE_NAMES))
+        self.pose = nn.Linear(config.object_dim, 4)
 
     def forward(self, batch: PerceptionBatch, drawn: int) -> StepResult:
         """The losses of a batch; masks of at most ``drawn`` objects are decoded."""
@@ -123,6 +129,7 @@ class Perception(nn.Module):
             "box": functional.l1_loss(boxes, batch.box) * 40,
             "colour": functional.cross_entropy(self.colour(named), looks[:, 0]) * 0.3,
             "shape": functional.cross_entropy(self.shape(named), looks[:, 1]) * 0.5,
+            "pose": functional.smooth_l1_loss(self.pose(named), batch.pose[has_name], beta=0.1),
             "identity": self._identity(picked, batch) * 0.3,
         }
         drawing, overlap = self.draw(embedding, picked, boxes.detach(), batch, drawn)

@@ -18,6 +18,7 @@ from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.objects import Reasoning, track_features
 from groundmore_ros.mora.processing import CLIP_MEAN, CLIP_STD
 from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
+from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.training.cache import CachedEpisode
 from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES
 from groundmore_ros.training.trainer import StepResult
@@ -70,6 +71,7 @@ class ReasoningBatch(NamedTuple):
     moving: Tensor
     places: Tensor
     causes: Tensor
+    facts: Tensor
     known: Tensor
     looks: Tensor
 
@@ -113,10 +115,7 @@ def collate_reasoning(
         blocks=_padded([r.blocks for r in rows], length, -1),
         steps=_padded([r.steps for r in rows], length, 0),
         asked=asked.tensors(),
-        moving=torch.stack([t[0] for t in truth]),
-        places=torch.stack([t[1] for t in truth]),
-        causes=torch.stack([t[2] for t in truth]),
-        known=torch.stack([t[3] for t in truth]),
+        **{name: torch.stack([t[name] for t in truth]) for name in truth[0]},
         looks=torch.stack([_looks(e) for e in episodes]),
     )
 
@@ -185,19 +184,20 @@ def _inside(stamps: np.ndarray, span: list[float] | None) -> np.ndarray:
     return np.asarray((stamps >= span[0] - 1e-6) & (stamps <= span[1] + 1e-6))
 
 
-def _track_truth(e: CachedEpisode) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Per track: moves (K, T), place (K, T, 3), its cause's track (K,), has an object (K,)."""
+def _track_truth(e: CachedEpisode) -> dict[str, Tensor]:
+    """What is true of each track's object; ``causes`` are tracks, ``known`` tells if it has one."""
     of = e.object_of.astype(int) - 1
     known = of >= 0
     at = np.where(known, of, 0)
     cause = e.causes[at]
     causes = np.where(known & (cause >= 0), e.track_of[np.clip(cause, 0, None) + 1], -1)
-    return (
-        torch.from_numpy(e.active[:, at].T.copy()).float(),
-        torch.from_numpy(e.places[:, at].transpose(1, 0, 2).copy()),
-        torch.from_numpy(causes.astype(np.int64)),
-        torch.from_numpy(known),
-    )
+    return {
+        "moving": torch.from_numpy(e.active[:, at].T.copy()).float(),  # (K, T)
+        "places": torch.from_numpy(e.places[:, at].transpose(1, 0, 2).copy()),  # (K, T, 3)
+        "causes": torch.from_numpy(causes.astype(np.int64)),  # (K,)
+        "facts": torch.from_numpy(e.facts[at]),  # (K, F)
+        "known": torch.from_numpy(known),  # (K,)
+    }
 
 
 def _looks(e: CachedEpisode) -> Tensor:
@@ -230,6 +230,7 @@ class Reasoner(nn.Module):
             nn.Linear(pooled, self.CAUSE_WIDTH),
         )
         self.look = nn.Linear(pooled, width)
+        self.facts = nn.Linear(pooled, len(FACTS))
         self.verdict = nn.Linear(1, 1)
         self.looks = [
             torch.tensor([tokenizer.encode_text(f" {word}")[0] for word in words])
@@ -333,6 +334,9 @@ class Reasoner(nn.Module):
         wanted = torch.where(known, batch.causes, -1)
         return self._look_losses(batch, flat) | {
             "moving": functional.binary_cross_entropy_with_logits(moving, batch.moving[there]),
+            "facts": functional.smooth_l1_loss(
+                self.facts(flat[known]).float(), batch.facts[known], beta=0.1
+            ),
             "place": functional.smooth_l1_loss(place, batch.places[there] * 5, beta=0.1),
             "cause": functional.cross_entropy(
                 pairs.flatten(0, 1), wanted.flatten(), ignore_index=-1

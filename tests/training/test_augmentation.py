@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 
+from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.training.augmentation import mirrored, unsteady, varied
 from groundmore_ros.training.cache import CachedEpisode
 
@@ -27,6 +28,7 @@ def _episode() -> CachedEpisode:
         active=np.ones((3, 2), bool),
         places=np.ones((3, 2, 3), np.float32),
         causes=np.zeros(2, np.int8),
+        facts=np.ones((2, len(FACTS)), np.float32),
         stamps=np.arange(3.0),
         note={
             "objects": [{"colour": "red", "shape": "ball"}, {"colour": "blue", "shape": "cube"}],
@@ -40,6 +42,7 @@ def test_a_mirror_turns_what_is_seen_and_what_is_asked() -> None:
     assert turned.boxes[0, 0, 0] == np.float16(0.75)
     assert turned.boxes[1, 0, 0] == 0  # where there is no track nothing is turned
     assert (turned.places[..., 0] == -1).all()
+    assert turned.facts[0].tolist() == [-1] + [1] * (len(FACTS) - 1)
     assert np.array_equal(turned.pictures[:, :, 0], _episode().pictures[:, :, -1])
     left, cause = turned.note["questions"]
     assert left["predicate"] == "right"
@@ -49,6 +52,7 @@ def test_a_mirror_turns_what_is_seen_and_what_is_asked() -> None:
 def test_a_mirror_in_a_mirror_is_the_episode() -> None:
     twice, once = mirrored(mirrored(_episode())), _episode()
     assert np.array_equal(twice.boxes, once.boxes)
+    assert np.array_equal(twice.facts, once.facts)
     assert twice.note == once.note
 
 

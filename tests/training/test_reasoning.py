@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import tiny_mora
 
+from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.training.cache import CachedEpisode
 from groundmore_ros.training.reasoning import Reasoner, collate_reasoning
 
@@ -40,6 +41,7 @@ def episode(questions: int = 3) -> CachedEpisode:
         active=np.zeros((5, 8), bool),
         places=np.zeros((5, 8, 3), np.float32),
         causes=np.array([0, 0, -1, -1, -1, -1, -1, -1], np.int8),
+        facts=np.zeros((8, len(FACTS)), np.float32),
         stamps=np.arange(5) / 5,
         note={"seed": 0, "objects": looks, "questions": asked},
     )
@@ -121,7 +123,7 @@ def test_losses_fall(reasoner: Reasoner) -> None:
     first, last = history[0], history[-1]
     assert first.keys() == {
         "text", "first", "object", "time", "overlap", "place", "cause", "moving", "colour",
-        "shape",
+        "shape", "facts",
     }  # fmt: skip
     for name in ("text", "object", "time", "cause", "colour"):
         assert last[name] < 0.7 * first[name], name
