@@ -25,8 +25,9 @@ from groundmore_ros.training.augmentation import varied
 from groundmore_ros.training.cache import cache_shards, load_cache
 from groundmore_ros.training.collage import collage
 from groundmore_ros.training.data import frame_samples, shard_files
+from groundmore_ros.training.packing import ReasoningBatch, collate_reasoning
 from groundmore_ros.training.perception import Drawing, Perception, PerceptionBatch, collate
-from groundmore_ros.training.reasoning import Reasoner, ReasoningBatch, collate_reasoning
+from groundmore_ros.training.reasoning import Reasoner
 from groundmore_ros.training.trainer import Schedule, fit
 from groundmore_ros.training.validation import validate
 

@@ -12,7 +12,8 @@ import torch
 from groundmore_ros.mora.tokenization import MoraTokenizer
 from groundmore_ros.training.augmentation import asked_anew
 from groundmore_ros.training.cache import CachedEpisode
-from groundmore_ros.training.reasoning import Reasoner, ReasoningBatch, collate_reasoning
+from groundmore_ros.training.packing import ReasoningBatch, collate_reasoning
+from groundmore_ros.training.reasoning import Reasoner
 
 __all__ = ["validate"]
 
@@ -30,6 +31,7 @@ class _Asked(NamedTuple):
         overlap: of the span, given the right track; None likewise.
         nothing: chance that the answer's first word is that of "nothing".
         score: chance of the first word not being that, times that of the track pointed at.
+        understood: whether what is asked was recognised, whatever was seen.
     """
 
     type: str
@@ -38,6 +40,7 @@ class _Asked(NamedTuple):
     overlap: float | None
     nothing: float
     score: float
+    understood: bool
 
 
 @torch.inference_mode()
@@ -67,6 +70,7 @@ def _answered(module: Reasoner, batch: ReasoningBatch, nothing: int) -> list[_As
     rows = batch.asked
     first = hidden[rows.episode, rows.first]  # (Q, E)
     chances = model.lm_head(first).float().softmax(-1)[:, nothing].tolist()
+    understood = module.asking.understood(batch, hidden).tolist()
     answered = []
     for i, chance in enumerate(chances):
         b, track = int(rows.episode[i]), int(rows.track[i])
@@ -83,7 +87,7 @@ def _answered(module: Reasoner, batch: ReasoningBatch, nothing: int) -> list[_As
                 inside, truth = logits > 0, rows.inside[i] > 0
                 overlap = float((inside & truth).sum() / (inside | truth).sum().clamp(min=1))
         score = (1 - chance) * float(pointed.float().softmax(-1).max())
-        answered.append(_Asked(rows.types[i], target, right, overlap, chance, score))
+        answered.append(_Asked(rows.types[i], target, right, overlap, chance, score, understood[i]))
     return answered
 
 
@@ -95,6 +99,7 @@ def _figures(asked: list[_Asked]) -> dict[str, float]:
     }
     groups |= {
         "right/motion": [a.right for a in motion if a.right is not None],
+        "understood": [a.understood for a in asked],
         "overlap": [a.overlap for a in asked if a.overlap is not None],
         "nothing/said": [a.nothing > 0.5 for a in motion if not a.target],
         "nothing/unrelated": [a.nothing > 0.5 for a in asked if a.type == "Unrelated"],

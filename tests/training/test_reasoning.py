@@ -8,7 +8,8 @@ from conftest import tiny_mora
 
 from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.training.cache import CachedEpisode
-from groundmore_ros.training.reasoning import Reasoner, collate_reasoning
+from groundmore_ros.training.packing import PREDICATES, collate_reasoning
+from groundmore_ros.training.reasoning import Reasoner
 
 TEMPLATES = ("plain", "The {name} [SEG] [LOC].", "Nothing.")
 
@@ -110,6 +111,18 @@ def test_training_and_answering_see_the_same(reasoner: Reasoner) -> None:
     assert torch.allclose(plain[:, -words.shape[1] :], hidden, atol=1e-5)
 
 
+def test_what_is_asked_and_of_whom_is_packed_along() -> None:
+    mora = tiny_mora()
+    some = episode(2)
+    some.note["questions"][1] |= {"predicate": "effect", "named": [2]}
+    rng = np.random.default_rng(0)
+    asked = collate_reasoning([some], mora.tokenizer, TEMPLATES, rng, most=2).asked
+    found = {
+        (PREDICATES[int(p)], int(k)) for p, k in zip(asked.predicate, asked.named, strict=True)
+    }
+    assert found == {("first", -1), ("effect", 0)}  # object 2 is track 0
+
+
 def test_losses_fall(reasoner: Reasoner) -> None:
     reasoner.train()
     optimizer = torch.optim.AdamW(reasoner.parameters(), lr=1e-2)
@@ -123,28 +136,7 @@ def test_losses_fall(reasoner: Reasoner) -> None:
     first, last = history[0], history[-1]
     assert first.keys() == {
         "text", "first", "object", "time", "overlap", "place", "cause", "moving", "colour",
-        "shape", "facts",
+        "shape", "facts", "asked",
     }  # fmt: skip
-    for name in ("text", "object", "time", "cause", "colour"):
+    for name in ("text", "object", "time", "cause", "colour", "asked"):
         assert last[name] < 0.7 * first[name], name
-
-
-def test_every_object_is_judged_for_every_question() -> None:
-    """Also where the answer is nothing: all objects are judged not to be meant."""
-    mora = tiny_mora(seg_state="answer")
-    judge = Reasoner(mora.model.requires_grad_(True), mora.tokenizer)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=5e-3)
-    batch = _batch(judge, 2)  # the first is answered by nothing, the second by track 1
-    for _ in range(120):
-        loss = torch.stack(list(judge(batch).losses.values())).sum()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    with torch.no_grad():
-        hidden, _, reasoning = judge.run(batch)
-        seg = judge.model.seg_embedding(hidden[0, batch.asked.first])
-        pointed = judge.model.point(seg, reasoning.keys[0], batch.valid[0])
-        meant = judge.verdict(pointed[..., None])[..., 0] > 0
-    answered = int((batch.asked.track >= 0).nonzero()[0, 0])
-    assert meant[answered].tolist() == [False, True, False]
-    assert not meant[1 - answered].any()
