@@ -8,7 +8,7 @@ from conftest import tiny_mora
 
 from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.training.cache import CachedEpisode
-from groundmore_ros.training.packing import PREDICATES, collate_reasoning
+from groundmore_ros.training.packing import collate_reasoning
 from groundmore_ros.training.reasoning import Reasoner
 
 TEMPLATES = ("plain", "The {name} [SEG] [LOC].", "Nothing.")
@@ -65,21 +65,6 @@ def _batch(reasoner: Reasoner, questions: int, seed: int = 0) -> Any:
     )
 
 
-def test_answers_stand_where_they_are_predicted(reasoner: Reasoner) -> None:
-    batch = _batch(reasoner, 3)
-    ids, asked = batch.ids[0], batch.asked
-    for i in range(3):
-        first, seg, loc = (int(getattr(asked, n)[i]) for n in ("first", "seg", "loc"))
-        assert batch.labels[0, first + 1] == ids[first + 1]
-        if asked.track[i] >= 0:
-            assert ids[seg + 1] == reasoner.seg
-            assert ids[loc + 1] == reasoner.loc
-            assert asked.track[i] == 1
-            assert asked.inside[i].tolist() == [0, 1, 1, 1, 0]
-        else:
-            assert (seg, loc) == (-1, -1)
-
-
 def test_packed_questions_do_not_see_each_other(reasoner: Reasoner) -> None:
     """A question's states are the same alone and among others."""
     reasoner.eval()
@@ -109,18 +94,6 @@ def test_training_and_answering_see_the_same(reasoner: Reasoner) -> None:
         embeds = torch.cat([prefix[:, :-tracks], known, words], dim=1)
         plain = model(inputs_embeds=embeds).hidden_states[0]
     assert torch.allclose(plain[:, -words.shape[1] :], hidden, atol=1e-5)
-
-
-def test_what_is_asked_and_of_whom_is_packed_along() -> None:
-    mora = tiny_mora()
-    some = episode(2)
-    some.note["questions"][1] |= {"predicate": "effect", "named": [2]}
-    rng = np.random.default_rng(0)
-    asked = collate_reasoning([some], mora.tokenizer, TEMPLATES, rng, most=2).asked
-    found = {
-        (PREDICATES[int(p)], int(k)) for p, k in zip(asked.predicate, asked.named, strict=True)
-    }
-    assert found == {("first", -1), ("effect", 0)}  # object 2 is track 0
 
 
 def test_losses_fall(reasoner: Reasoner) -> None:
