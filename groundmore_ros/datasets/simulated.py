@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from groundmore_ros.datasets.base import Question, Video, union
 from groundmore_ros.errors import SourceError
 from groundmore_ros.simulation import EXAM_VERSION, Episode, generate
+from groundmore_ros.simulation.phrases import USES
 
 __all__ = ["Simulated", "SimulatedVideo"]
-
-SPLITS = ("known", "validation", "held-out")
 
 
 @dataclass
@@ -36,10 +35,9 @@ class Simulated:
 
     def __post_init__(self) -> None:
         """Name the episodes by their seeds."""
-        if self.split not in (None, *SPLITS):
+        if self.split not in (None, *USES):
             raise SourceError(
-                f"split is {self.split!r}; expected one of {', '.join(SPLITS)} for simulated "
-                "episodes"
+                f"split is {self.split!r}; expected one of {', '.join(USES)} for simulated episodes"
             )
         first, last = self.seeds[0], self.seeds[-1]
         wordings = f", {self.split} wordings" if self.split else ""

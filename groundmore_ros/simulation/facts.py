@@ -4,14 +4,18 @@
 A question tells of one body at most; these tell of all.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros.simulation.motion import Motion
+from groundmore_ros.simulation.world import TALL_SHAPES, Body
 
 __all__ = ["FACTS", "facts"]
 
-# Units of the facts: m, m/s, rad; start and stop of its motions are shares of the clip.
+# Units of the facts: m, m/s, rad; start and stop of a body's motions are shares of the clip, and
+# whether it leaves or enters is yes or no.
 FACTS = {
     "right": 0.2,
     "back": 0.2,
@@ -29,22 +33,24 @@ FACTS = {
 MOST = 3.0  # units; what was flung away is not told from what was flung farther
 
 
-def facts(motion: Motion, duration: float) -> NDArray[np.float32]:
+def facts(motion: Motion, bodies: Sequence[Body], duration: float) -> NDArray[np.float32]:
     """The facts of K bodies (K, F), in the order and units of :data:`FACTS`.
 
     Args:
         motion: of the clip.
+        bodies: K of them. What is not tall has no tilt: few would see it.
         duration: of the clip, s. A body that never moves starts and stops at its end.
     """
     starts = [s[0].start if s else duration for s in motion.segments]
     stops = [s[-1].end if s else duration for s in motion.segments]
+    tall = np.array([b.shape in TALL_SHAPES for b in bodies])
     columns = [
         *motion.shift.T,
         motion.path,
         motion.peak_speed,
         motion.rise,
         motion.drop,
-        motion.tilt,
+        np.where(tall, motion.tilt, 0),
         np.array(starts) / duration,
         np.array(stops) / duration,
         motion.leaves,

@@ -58,7 +58,7 @@ class Motion:
         shift: (K, 3) last less first position, m (x: right, y: away, z: up).
         rise: (K,) highest above the first position, m.
         drop: (K,) height lost between the highest and the last position, m.
-        tilt: (K,) largest angle between the body's upright axis and its first one, rad.
+        tilt: (K,) largest angle between the body's upright axis and the vertical, rad.
         seen: (T, K) whether enough of it is visible.
         image_path: (K,) length of the way of its mask's centre, pixels.
         leaves, enters: (K,) whether it goes out of, or comes into, the picture.

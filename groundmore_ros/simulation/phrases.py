@@ -2,7 +2,7 @@
 """The collected phrases of ``wordings/*.txt``: what people say, by section, and what it is for.
 
 A tenth of each section is held out: models are never trained on it, so that it tells whether a
-model understands more than the sentences it was shown. Another tenth serves validation, so that
+model understands more than the sentences it was shown. Nearly as many serve validation, so that
 training may look at how it fares with words of others.
 """
 

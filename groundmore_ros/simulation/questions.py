@@ -19,7 +19,7 @@ from groundmore_ros.simulation.rewording import look_name, reword
 from groundmore_ros.simulation.settings import EpisodeSettings
 from groundmore_ros.simulation.unrelated import unrelated
 from groundmore_ros.simulation.wording import REFERRING, TEMPLATES, TYPE_OF
-from groundmore_ros.simulation.world import Body, Prop, Scene
+from groundmore_ros.simulation.world import TALL_SHAPES, Body, Prop, Scene
 
 __all__ = ["MOTION_TYPES", "Question", "QuestionType", "ask"]
 
@@ -152,7 +152,7 @@ def _rephrased(rng: Generator, question: Question, settings: EpisodeSettings) ->
 def _unrelated(rng: Generator, bodies: list[Body], settings: EpisodeSettings) -> list[Question]:
     looks = [(b.colour, b.shape) for b in bodies]
     texts = [
-        unrelated(rng, looks, settings.wordings)
+        unrelated(rng, looks, settings.wordings)[0]
         for _ in range(rng.integers(settings.unrelated_questions + 1))
     ]
     return [Question(t, "Referring", "nothing", None, None, "unrelated") for t in texts]
@@ -357,7 +357,7 @@ def _directions(facts: _Facts) -> Iterator[_Candidate]:
 
 
 def _heights(facts: _Facts) -> Iterator[_Candidate]:
-    upright = np.array([b.shape in ("pillar", "cylinder") for b in facts.bodies])
+    upright = np.array([b.shape in TALL_SHAPES for b in facts.bodies])
     # The centre of what falls over is lowered too, but few would say that it dropped.
     fell_over = upright & (facts.motion.tilt > TILT[0]) & (facts.motion.drop > HEIGHT[0])
     drops = _judge(facts.motion.drop, HEIGHT)

@@ -148,7 +148,7 @@ def typed(rng: Generator, text: str) -> str:
         small = [i for i, w in enumerate(words) if w in SMALL]
         if small:
             del words[small[at % len(small)]]
-    elif slip < 0.20 and len(words[at]) >= 4:
+    elif slip < 0.20:
         words[at] = _misspelt(rng, words[at])
     elif slip < 0.27:
         words.insert(at, _strange(rng))
@@ -163,12 +163,14 @@ def _strange(rng: Generator) -> str:
 
 @cache
 def _words() -> tuple[str, ...]:
-    """Long words that have nothing to do with motion."""
+    """Long words of openings, endings and other worlds."""
     texts = [t for s in ("openings", "endings", "sentences") for t in phrases(s, "known")]
     return tuple(sorted(set(re.findall(r"[a-z]{4,}", " ".join(texts).lower()))))
 
 
 def _misspelt(rng: Generator, word: str) -> str:
+    if len(word) < 4:
+        return word
     i = int(rng.integers(1, len(word) - 1))
     slips = (word[:i] + word[i + 1 :], word[: i + 1] + word[i:])
     return (*slips, word[:i] + word[i + 1] + word[i] + word[i + 2 :])[int(rng.integers(3))]

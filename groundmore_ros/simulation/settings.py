@@ -4,6 +4,7 @@
 from dataclasses import dataclass, fields
 
 from groundmore_ros.errors import GroundmoreError
+from groundmore_ros.simulation.phrases import USES
 
 __all__ = ["EXAM_VERSION", "TEST_SEEDS", "TRAIN_SEEDS", "VALIDATION_SEEDS", "EpisodeSettings"]
 
@@ -15,7 +16,7 @@ TRAIN_SEEDS = range(1_000_000)
 VALIDATION_SEEDS = range(1_000_000, 1_010_000)
 TEST_SEEDS = range(2_000_000, 2**63)
 
-WORDINGS = ("known", "validation", "held-out", "all")
+WORDINGS = (*USES, "all")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,13 +23,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groundmore_ros.errors import SourceError
 from groundmore_ros.simulation.episode import Episode, generate
 from groundmore_ros.simulation.facts import facts
 
-__all__ = ["SHARD_SIZE", "read_notes", "shard_path", "write_shards"]
+__all__ = ["SHARD_SIZE", "open_shard", "shard_path", "write_shards"]
 
 SHARD_SIZE = 50
 MOST_OBJECTS = 8
+_TRUTH = ("active", "places", "upright", "facts", "causes")
+ARRAYS = frozenset({"frames", "masks", "stamps", *_TRUTH, "notes"})
 
 
 def shard_path(folder: Path, first_seed: int) -> Path:
@@ -86,7 +89,9 @@ def _arrays(episodes: Iterable[Episode]) -> dict[str, NDArray[Any]]:
         "active": np.stack([_padded(e.active, 1) for e in every]),
         "places": np.stack([_padded(e.places.astype(np.float32), 1) for e in every]),
         "upright": np.stack([_padded(e.upright.astype(np.float32), 1) for e in every]),
-        "facts": np.stack([_padded(facts(e.motion, e.settings.duration), 0) for e in every]),
+        "facts": np.stack(
+            [_padded(facts(e.motion, e.scene.bodies, e.settings.duration), 0) for e in every]
+        ),
         "causes": np.stack([_padded(_causes(e), 0, fill=-1) for e in every]),
         "notes": np.frombuffer(notes, np.uint8),
     }
@@ -110,7 +115,18 @@ def _note(episode: Episode) -> dict[str, Any]:
     }
 
 
-def read_notes(shard: Any) -> list[dict[str, Any]]:
-    """The notes of an opened shard."""
-    notes: list[dict[str, Any]] = json.loads(bytes(shard["notes"]).decode())
-    return notes
+def open_shard(path: Path) -> dict[str, Any]:
+    """A shard's arrays, and its notes read.
+
+    Raises:
+        SourceError: it was written by another version.
+    """
+    with np.load(path) as file:
+        missing = sorted(ARRAYS - set(file.files))
+        if missing:
+            raise SourceError(
+                f"{path} is of another version: it has no {', '.join(missing)}; delete it, and it "
+                "is made anew"
+            )
+        arrays = {name: file[name] for name in ARRAYS}
+    return arrays | {"notes": json.loads(bytes(arrays["notes"]).decode())}

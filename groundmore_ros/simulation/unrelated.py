@@ -17,8 +17,12 @@ _SYLLABLES = "ba ko ri mu ten sol fa qui zor plex dra nim ost wug ghee vle tri"
 SYLLABLES = _SYLLABLES.split()
 
 
-def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "known") -> str:
-    """A question to which "nothing" is the right answer.
+def unrelated(
+    rng: Generator, looks: list[tuple[str, str]], wordings: str = "known"
+) -> tuple[str, str]:
+    """A question to which "nothing" is the right answer, and its predicate.
+
+    The predicate is "unrelated" where it is none of a clip's.
 
     Args:
         rng: decides.
@@ -27,18 +31,18 @@ def unrelated(rng: Generator, looks: list[tuple[str, str]], wordings: str = "kno
     """
     kind = rng.choice(["absent", "foreign", "sentence", "babble"], p=[0.45, 0.4, 0.12, 0.03])
     if kind == "sentence":
-        return paraphrase(rng, _pick(rng, "sentences", wordings), wordings)
+        return paraphrase(rng, _pick(rng, "sentences", wordings), wordings), "unrelated"
     if kind == "babble":
         words = [
             "".join(rng.choice(SYLLABLES, rng.integers(1, 4))) for _ in range(rng.integers(1, 6))
         ]
-        return str(" ".join(words).capitalize() + "?")
+        return " ".join(words).capitalize() + "?", "unrelated"
     name = f"the {_absent(rng, looks)}" if kind == "absent" else _foreign(rng, wordings)
     predicates = [p for p, group in TEMPLATES.items() if any("{a}" in t for t in group)]
     predicate = "referring" if rng.random() < 0.5 else str(rng.choice(predicates))
     if kind == "foreign" and rng.random() < 0.3:
-        return paraphrase(rng, _with_noun(rng, name, wordings), wordings)
-    return reword(rng, predicate, name, wordings)
+        return paraphrase(rng, _with_noun(rng, name, wordings), wordings), "unrelated"
+    return reword(rng, predicate, name, wordings), predicate
 
 
 def _pick(rng: Generator, kind: str, wordings: str) -> str:

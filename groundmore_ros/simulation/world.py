@@ -20,6 +20,7 @@ __all__ = [
     "SHAPES",
     "TABLE_HALF",
     "TABLE_HEIGHT",
+    "TALL_SHAPES",
     "Action",
     "Block",
     "Body",
@@ -59,6 +60,7 @@ SHAPES: dict[str, tuple[float, float, float]] = {
 # What moves by a will of its own and is not stopped by what it meets: half extents of its foot, m.
 ACTORS: dict[str, tuple[float, float, float]] = {"arm": (0.016, 0.055, 0.035)}
 ROUND_SHAPES = frozenset({"ball", "cylinder", "disc"})
+TALL_SHAPES = frozenset({"pillar", "cylinder"})  # these fall over
 TABLE_HALF = (0.55, 0.42)  # m, half width and half depth of the table top
 TABLE_HEIGHT = 0.35  # m, table top above the floor
 FIELD_HALF = (0.40, 0.28)  # m, where bodies at rest are placed

@@ -45,7 +45,7 @@ def asked_anew(
     looks = [(o["colour"], o["shape"]) for o in episode.note["objects"]]
     questions = [_reworded(q, looks, rng, wordings) for q in episode.note["questions"]]
     if rng.random() < unrelated_share:
-        questions.append(_about_nothing(unrelated(rng, looks, wordings)))
+        questions.append(_about_nothing(*unrelated(rng, looks, wordings)))
     return episode._replace(note=episode.note | {"questions": questions})
 
 
@@ -112,14 +112,14 @@ def _reworded(
     return question | {"text": reword(rng, question["predicate"], name, wordings)}
 
 
-def _about_nothing(text: str) -> dict[str, Any]:
+def _about_nothing(text: str, predicate: str) -> dict[str, Any]:
     return {
         "text": text,
         "type": "Unrelated",
         "answer": "nothing",
         "target": None,
         "span": None,
-        "predicate": "unrelated",
+        "predicate": predicate,
         "named": [],
         "name": "",
     }

@@ -14,7 +14,7 @@ from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.objects import Reasoning
 from groundmore_ros.mora.tokenization import MoraTokenizer
 from groundmore_ros.simulation.facts import FACTS
-from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES
+from groundmore_ros.training.data import COLOUR_NAMES, PLACE_UNIT, SHAPE_NAMES
 from groundmore_ros.training.packing import PREDICATES, ReasoningBatch
 
 __all__ = ["Asking", "Objects"]
@@ -50,17 +50,20 @@ class Objects(nn.Module):
         facts = self.facts(flat[known]).float()
         return {
             "moving": functional.binary_cross_entropy_with_logits(moving, batch.moving[there]),
-            "place": functional.smooth_l1_loss(place, batch.places[there] * 5, beta=0.1),
+            "place": functional.smooth_l1_loss(place, batch.places[there] / PLACE_UNIT, beta=0.1),
             "facts": functional.smooth_l1_loss(facts, batch.facts[known], beta=0.1),
-            "cause": self._causes(batch, flat) * 0.5,
+            **self._causes(batch, flat),
             **self._looks(batch, flat, words.float()),
         }
 
-    def _causes(self, batch: ReasoningBatch, tokens: Tensor) -> Tensor:
+    def _causes(self, batch: ReasoningBatch, tokens: Tensor) -> dict[str, Tensor]:
+        wanted = torch.where(batch.known, batch.causes, -1).flatten()
+        if (wanted < 0).all():
+            return {}
         pairs = self.effect(tokens) @ self.cause(tokens).transpose(1, 2) / self.CAUSE_WIDTH**0.5
         pairs = pairs.float().masked_fill(~batch.valid[:, None], -1e4)
-        wanted = torch.where(batch.known, batch.causes, -1)
-        return functional.cross_entropy(pairs.flatten(0, 1), wanted.flatten(), ignore_index=-1)
+        loss = functional.cross_entropy(pairs.flatten(0, 1), wanted, ignore_index=-1)
+        return {"cause": 0.5 * loss}
 
     def _looks(self, batch: ReasoningBatch, tokens: Tensor, words: Tensor) -> dict[str, Tensor]:
         """Object tokens are drawn to the embeddings of the words that describe the objects.
@@ -92,8 +95,7 @@ class Asking(nn.Module):
         self, batch: ReasoningBatch, hidden: Tensor, reasoning: Reasoning
     ) -> dict[str, Tensor]:
         """The losses, given the states (B, L, E) of the questions' tokens."""
-        asked = batch.asked
-        states = hidden[asked.episode, asked.first]  # (Q, E)
+        asked, states = batch.asked, batch.asked.ends(hidden)
         predicted = self.predicate(states).float()
         losses = {"asked": 0.3 * functional.cross_entropy(predicted, asked.predicate)}
         found = asked.named >= 0
@@ -106,6 +108,4 @@ class Asking(nn.Module):
 
     def understood(self, batch: ReasoningBatch, hidden: Tensor) -> Tensor:
         """Whether the predicate of each question is recognised (Q,)."""
-        asked = batch.asked
-        states = hidden[asked.episode, asked.first]
-        return self.predicate(states).argmax(1) == asked.predicate
+        return self.predicate(batch.asked.ends(hidden)).argmax(1) == batch.asked.predicate

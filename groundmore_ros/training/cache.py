@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from groundmore_ros.errors import SourceError
 from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.objects import FrameObjects
 from groundmore_ros.mora.processing import SAM_MEAN, SAM_STD
 from groundmore_ros.mora.tracking import Tracks, link
-from groundmore_ros.simulation.shards import read_notes
+from groundmore_ros.simulation.shards import open_shard
 
 __all__ = ["CachedEpisode", "cache_shards", "load_cache"]
 
@@ -99,9 +100,8 @@ def _load_worker(folder: Path) -> None:
 @torch.inference_mode()
 def _cache_shard(shard: Path, target: Path) -> None:
     model = _worker_model
-    arrays = np.load(shard)
-    frames, masks, notes = arrays["frames"], arrays["masks"], read_notes(arrays)
-    truth = {k: arrays[k] for k in ("active", "places", "causes", "facts", "stamps")}
+    truth = open_shard(shard)
+    frames, masks, notes = truth["frames"], truth["masks"], truth["notes"]
     episodes = []
     for e, note in enumerate(notes):
         tracks = _tracks(model, frames[e])
@@ -132,11 +132,17 @@ def _cache_shard(shard: Path, target: Path) -> None:
 
 
 def load_cache(files: Sequence[Path]) -> list[CachedEpisode]:
-    """Read what :func:`cache_shards` wrote."""
+    """Read what :func:`cache_shards` wrote.
+
+    Raises:
+        SourceError: another version wrote it.
+    """
     episodes: list[CachedEpisode] = []
     for file in files:
         # Written by this module on this machine: plain arrays and dictionaries.
         loaded = torch.load(file, weights_only=False)
+        if loaded and set(loaded[0]) != set(CachedEpisode._fields):
+            raise SourceError(f"{file} is of another version; delete it, and it is made anew")
         episodes.extend(CachedEpisode(**e) for e in loaded)
     return episodes
 

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from groundmore_ros.errors import SourceError
-from groundmore_ros.simulation.shards import read_notes
+from groundmore_ros.simulation.shards import open_shard
 from groundmore_ros.simulation.world import ACTORS, COLOURS, SHAPES
 
 __all__ = ["COLOUR_NAMES", "SHAPE_NAMES", "UNNAMED", "FrameSample", "frame_samples", "shard_files"]
 
 COLOUR_NAMES, SHAPE_NAMES = list(COLOURS), [*SHAPES, *ACTORS]
 UNNAMED = -1
-BALL = SHAPE_NAMES.index("ball")
+PLACE_UNIT = 0.2  # m, in which places are learned
+ALIKE = [SHAPE_NAMES.index(s) for s in ("ball", "cube")]  # look the same on any side
 _READ = ("frames", "masks", "places", "upright")
 
 
@@ -29,8 +30,8 @@ class FrameSample(NamedTuple):
     Attributes:
         frames: (F, H, W, 3) uint8.
         masks: (F, H, W) uint8, object k is k.
-        looks: (K, 2) int64, colour and shape of each object, UNNAMED where it has none; for
-            auxiliary losses, as are
+        looks: (K, 2) int64, colour and shape of each object, UNNAMED where it has none. These and
+            the next are for auxiliary losses.
         places: (F, K, 3) float32, centres, m, world frame.
         upright: (F, K) float32, how upright each object stands, from 0 to 1.
     """
@@ -61,8 +62,7 @@ def frame_samples(
     while True:
         order = rng.permutation(len(files))
         for start in range(0, len(order), pool):
-            chosen = [np.load(files[i]) for i in order[start : start + pool]]
-            shards = [{k: s[k] for k in _READ} | {"notes": read_notes(s)} for s in chosen]
+            shards = [open_shard(files[i]) for i in order[start : start + pool]]
             episodes = [(s, e) for s in shards for e in range(len(s["notes"]))]
             for i in rng.permutation(len(episodes)):
                 shard, e = episodes[i]
@@ -79,6 +79,7 @@ def _sample(shard: dict[str, Any], e: int, frames: int, rng: np.random.Generator
         for o in shard["notes"][e]["objects"]
     ]
     pictures, masks, places, upright = (shard[k][e, at] for k in _READ)
-    # A body upside down looks like one that stands, and a rolling ball like one that lies.
-    upright = np.where([shape == BALL for _, shape in looks], 1, abs(upright[:, : len(looks)]))
+    # What is upside down looks like what stands.
+    upright = abs(upright[:, : len(looks)])
+    upright[:, np.isin([shape for _, shape in looks], ALIKE)] = 1
     return FrameSample(pictures, masks, torch.tensor(looks), places[:, : len(looks)], upright)

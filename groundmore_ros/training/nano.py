@@ -268,7 +268,7 @@ def _all_texts(conversation: str) -> Iterator[str]:
         for predicate in (*TEMPLATES, "referring")
         for _ in range(TEXTS_A_TEMPLATE * len(templates_of(predicate, "known")))
     ]
-    asked += [unrelated(rng, looks[: len(SHAPES)]) for _ in range(len(asked) // 8)]
+    asked += [unrelated(rng, looks[: len(SHAPES)])[0] for _ in range(len(asked) // 8)]
     for question in asked:
         yield from (p for p in build_prompt(conversation, question) if isinstance(p, str))
     for name in names:

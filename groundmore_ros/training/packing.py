@@ -47,6 +47,10 @@ class Asked(NamedTuple):
     inside: Tensor
     types: list[str]
 
+    def ends(self, hidden: Tensor) -> Tensor:
+        """States (Q, E) at the questions' ends, of all (B, L, E)."""
+        return hidden[self.episode, self.first]
+
 
 class ReasoningBatch(NamedTuple):
     """Cached episodes with packed questions; ids, labels and blocks are (B, L).
@@ -127,18 +131,17 @@ class _Row:
 
 
 class _AskedLists:
+    NUMBERS = ("episode", "first", "seg", "loc", "track", "predicate", "named")
+
     def __init__(self) -> None:
-        self.rows: list[tuple[int, ...]] = []
+        self.rows: list[dict[str, int]] = []
         self.inside: list[np.ndarray] = []
         self.types: list[str] = []
 
     def tensors(self) -> Asked:
-        rows = torch.tensor(self.rows, dtype=torch.long).reshape(-1, 7)
         inside = torch.from_numpy(np.stack(self.inside)) if self.inside else torch.zeros(0, 1)
-        episode, first, seg, loc, track, predicate, named = rows.unbind(1)
-        return Asked(
-            episode, first, seg, loc, track, predicate, named, inside.float(), self.types
-        )  # fmt: skip
+        numbers = {n: torch.tensor([row[n] for row in self.rows]).long() for n in self.NUMBERS}
+        return Asked(**numbers, inside=inside.float(), types=self.types)
 
 
 def _add_question(
@@ -164,20 +167,23 @@ def _add_question(
     row.labels += [IGNORED] * len(prompt) + answer
     row.blocks += [len(asked.rows)] * (len(prompt) + len(answer))
     row.steps += range(len(prompt) + len(answer))
-    track = -1 if target is None else int(episode.track_of[target])
-    seg, loc = (
-        (-1, -1)
-        if target is None
-        else tuple(
-            first + answer.index(i) if (i := tokenizer.id_of(t)) in answer else -1
-            for t in ("[SEG]", "[LOC]")
-        )
+    asked.rows.append(
+        {
+            "episode": b,
+            "first": first,
+            "seg": _predicted_at(first, answer, tokenizer.id_of("[SEG]")),
+            "loc": _predicted_at(first, answer, tokenizer.id_of("[LOC]")),
+            "track": -1 if target is None else int(episode.track_of[target]),
+            "predicate": PREDICATES.index(question["predicate"]),
+            "named": int(episode.track_of[question["named"][0]]) if question["named"] else -1,
+        }
     )
-    named = int(episode.track_of[question["named"][0]]) if question["named"] else -1
-    predicate = PREDICATES.index(question["predicate"])
-    asked.rows.append((b, first, seg, loc, track, predicate, named))
     asked.inside.append(_inside(episode.stamps, question["span"]))
     asked.types.append(question["type"])
+
+
+def _predicted_at(first: int, answer: list[int], token: int) -> int:
+    return first + answer.index(token) if token in answer else -1
 
 
 def _inside(stamps: np.ndarray, span: list[float] | None) -> np.ndarray:

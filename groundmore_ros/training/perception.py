@@ -17,7 +17,7 @@ from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.objects import ObjectQueries, columns_at
 from groundmore_ros.mora.processing import SAM_MEAN, SAM_STD
 from groundmore_ros.mora.segmentation import Segmenter
-from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES, UNNAMED, FrameSample
+from groundmore_ros.training.data import COLOUR_NAMES, PLACE_UNIT, SHAPE_NAMES, UNNAMED, FrameSample
 from groundmore_ros.training.trainer import StepResult
 
 __all__ = ["Drawing", "Perception", "PerceptionBatch", "collate"]
@@ -36,7 +36,8 @@ class PerceptionBatch(NamedTuple):
         box: (N, 4) centre x, centre y, width, height, shares of the side.
         mask: (N, S, S) float.
         looks: (N, 2) colour and shape, or UNNAMED: then the pose is not known either.
-        pose: (N, 4) centre x, y, z in fifths of a metre, world frame; how upright, 0 to 1.
+        pose: (N, 3) how far away and how high the centre is, in units of PLACE_UNIT, world frame;
+            how upright it stands, 0 to 1. Not how far to the right: episodes may be mirrored later.
         identity: (N,) one number for each object of each episode.
         episode: (N,) which episode it is of.
     """
@@ -56,8 +57,8 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
 
     Frames must fill the square's width; they are padded below as the processor pads.
     """
-    pictures, frame, box, mask, looks, identity, episode = [], [], [], [], [], [], []
-    pose = []
+    pictures, frame, box, mask = [], [], [], []
+    looks, pose, identity, episode = [], [], [], []
     for e, sample in enumerate(samples):
         gain = (rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
         for t, (picture, objects) in enumerate(zip(sample.frames, sample.masks, strict=True)):
@@ -72,7 +73,7 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
                 box.append(_box(rows, columns, side))
                 mask.append(np.pad(shape, ((0, side - height), (0, side - width))))
                 looks.append(sample.looks[k - 1])
-                pose.append((*(5 * sample.places[t, k - 1]), sample.upright[t, k - 1]))
+                pose.append((*sample.places[t, k - 1, 1:] / PLACE_UNIT, sample.upright[t, k - 1]))
                 identity.append(100 * e + k)
                 episode.append(e)
     return PerceptionBatch(
@@ -111,7 +112,7 @@ class Perception(nn.Module):
         self.segmenter, self.queries = segmenter, queries
         self.colour = nn.Linear(config.object_dim, len(COLOUR_NAMES))
         self.shape = nn.Linear(config.object_dim, len(SHAPE_NAMES))
-        self.pose = nn.Linear(config.object_dim, 4)
+        self.pose = nn.Linear(config.object_dim, 3)
 
     def forward(self, batch: PerceptionBatch, drawn: int) -> StepResult:
         """The losses of a batch; masks of at most ``drawn`` objects are decoded."""

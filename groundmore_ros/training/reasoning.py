@@ -28,7 +28,6 @@ class Reasoner(nn.Module):
         super().__init__()
         self.model = model
         self.bos = tokenizer.bos
-        self.seg, self.loc = tokenizer.id_of("[SEG]"), tokenizer.id_of("[LOC]")
         self.objects, self.asking = Objects(model, tokenizer), Asking(model)
 
     def run(self, batch: ReasoningBatch) -> tuple[Tensor, Tensor, Reasoning]:
@@ -62,12 +61,8 @@ class Reasoner(nn.Module):
         """The losses of a batch, and how often its objects were right."""
         hidden, moments, reasoning = self.run(batch)
         asked = batch.asked
-        logits = self.model.lm_head(hidden).float()
         losses = {
-            "text": functional.cross_entropy(
-                logits[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten(), ignore_index=IGNORED
-            ),
-            "first": _first_word(logits, batch),
+            **self._words(batch, hidden),
             **self.objects(batch, reasoning, self.model.language_model.embed_tokens.weight),
             **self.asking(batch, hidden, reasoning),
         }
@@ -87,6 +82,22 @@ class Reasoner(nn.Module):
             losses["overlap"] = _soft_overlap(inside, truth) * 0.3
         right = pointed.argmax(1) == asked.track[found]
         return StepResult(losses, {"right": right.float().mean()})
+
+    def _words(self, batch: ReasoningBatch, hidden: Tensor) -> dict[str, Tensor]:
+        """The answers' words, and the first alone: it tells whether there is anything to be found.
+
+        Few tokens are answers' ones; the others' logits are not computed.
+        """
+        asked = batch.asked
+        truth = batch.labels[:, 1:]
+        answer = truth != IGNORED
+        logits = self.model.lm_head(hidden[:, :-1][answer]).float()
+        first = self.model.lm_head(asked.ends(hidden)).float()
+        first_truth = batch.labels[asked.episode, asked.first + 1]
+        return {
+            "text": functional.cross_entropy(logits, truth[answer]),
+            "first": 0.5 * functional.cross_entropy(first, first_truth),
+        }
 
     def seg_positions(self, asked: Asked) -> Tensor:
         """Where the states are that [SEG] is read from, as the configuration says (Q,).
@@ -127,13 +138,6 @@ def _block_mask(batch: ReasoningBatch, prefix: int, summaries: int) -> tuple[Ten
     mask = same & seen[:, None] & causal
     mask |= torch.eye(length, dtype=torch.bool)  # padding looks at itself, not at nothing
     return mask[:, None], positions
-
-
-def _first_word(logits: Tensor, batch: ReasoningBatch) -> Tensor:
-    """The answer's first word alone: it tells whether there is anything to be found."""
-    asked = batch.asked
-    truth = batch.labels[asked.episode, asked.first + 1]
-    return 0.5 * functional.cross_entropy(logits[asked.episode, asked.first], truth)
 
 
 def _soft_overlap(logits: Tensor, inside: Tensor) -> Tensor:

@@ -68,8 +68,7 @@ def _answered(module: Reasoner, batch: ReasoningBatch, nothing: int) -> list[_As
     model = module.model
     hidden, moments, reasoning = module.run(batch)
     rows = batch.asked
-    first = hidden[rows.episode, rows.first]  # (Q, E)
-    chances = model.lm_head(first).float().softmax(-1)[:, nothing].tolist()
+    chances = model.lm_head(rows.ends(hidden)).float().softmax(-1)[:, nothing].tolist()
     understood = module.asking.understood(batch, hidden).tolist()
     answered = []
     for i, chance in enumerate(chances):
@@ -99,7 +98,7 @@ def _figures(asked: list[_Asked]) -> dict[str, float]:
     }
     groups |= {
         "right/motion": [a.right for a in motion if a.right is not None],
-        "understood": [a.understood for a in asked],
+        "understood": [a.understood for a in asked if a.type != "Unrelated"],
         "overlap": [a.overlap for a in asked if a.overlap is not None],
         "nothing/said": [a.nothing > 0.5 for a in motion if not a.target],
         "nothing/unrelated": [a.nothing > 0.5 for a in asked if a.type == "Unrelated"],

@@ -8,7 +8,7 @@ from groundmore_ros.simulation.facts import FACTS, MOST, facts
 def test_facts_are_what_the_motion_was() -> None:
     episode = generate(0)
     motion, duration = episode.motion, episode.settings.duration
-    found = facts(motion, duration)
+    found = facts(motion, episode.scene.bodies, duration)
     assert found.shape == (len(episode.scene.bodies), len(FACTS))
     assert abs(found).max() <= MOST
     column = {name: found[:, i] * unit for i, (name, unit) in enumerate(FACTS.items())}

@@ -8,7 +8,7 @@ from groundmore_ros.bags.truth import read_truth
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.simulation import generate
 from groundmore_ros.simulation.recording import episode_path, write_bag, write_bags
-from groundmore_ros.simulation.shards import read_notes, shard_path, write_shards
+from groundmore_ros.simulation.shards import open_shard, shard_path, write_shards
 
 
 def test_a_bag_holds_frames_questions_and_truth(tmp_path: Path) -> None:
@@ -53,9 +53,9 @@ def test_several_processes_write_what_one_writes(tmp_path: Path) -> None:
 
 def test_arrays_for_training(tmp_path: Path) -> None:
     write_shards(tmp_path, range(50, 53), {"frames": 8, "width": 64, "height": 48}, 1)
-    shard = np.load(shard_path(tmp_path, 50))
+    shard = open_shard(shard_path(tmp_path, 50))
     episode = generate(52, frames=8, width=64, height=48)
-    notes = read_notes(shard)
+    notes = shard["notes"]
     assert [n["seed"] for n in notes] == [50, 51, 52]
     assert np.array_equal(shard["frames"][2], episode.frames)
     assert np.array_equal(shard["masks"][2], episode.object_masks)

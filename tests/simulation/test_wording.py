@@ -28,7 +28,7 @@ LOOKS = [("red", "ball"), ("red", "cube"), ("blue", "cube")]
 EVERY = (*TEMPLATES, "referring")
 
 
-def test_over_two_hundred_wordings_none_twice_and_a_tenth_held_out() -> None:
+def test_thousands_of_wordings_none_twice_and_a_tenth_held_out() -> None:
     by_use = {use: [t for p in EVERY for t in templates_of(p, use)] for use in USES}
     every = [t for group in by_use.values() for t in group]
     assert len(every) >= 8000
@@ -142,7 +142,7 @@ def test_other_words_change_nothing_else() -> None:
 
 def test_unrelated_questions_fit_no_object() -> None:
     rng = np.random.default_rng(0)
-    texts = [unrelated(rng, LOOKS) for _ in range(400)]
+    texts = [unrelated(rng, LOOKS)[0] for _ in range(400)]
     for text in texts:
         for colour, shape in LOOKS:
             assert f"the {colour} {shape}" not in text.lower()
@@ -151,19 +151,10 @@ def test_unrelated_questions_fit_no_object() -> None:
 
 def test_held_out_nouns_and_sentences_stay_out_of_training() -> None:
     rng = np.random.default_rng(1)
-    text = " ".join(unrelated(rng, LOOKS) for _ in range(3000)).lower()
-    known = [w for kind in ("nouns", "sentences") for w in phrases(kind, "known")]
-    # "baseball bat" holds "bat", and "article" is a word of templates.
-    templates = [t for p in EVERY for t in templates_of(p, "known")]
-    said = " ".join(
-        (*known, *templates, *phrases("openings", "known"), *phrases("endings", "known"))
-    )
-    said = said.lower()
+    text = " ".join(unrelated(rng, LOOKS)[0] for _ in range(3000)).lower()
     for use in ("validation", "held-out"):
-        nouns = [n for n in phrases("nouns", use) if not re.search(rf"\b{n}\b", said)]
-        assert len(nouns) > 20
-        assert not any(re.search(rf"\b{noun}\b", text) for noun in nouns)
+        assert len(phrases("nouns", use)) > 30
+        assert not any(re.search(rf"\b{noun}\b", text) for noun in phrases("nouns", use))
         assert not any(s.lower() in text for s in phrases("sentences", use))
-        assert not set(phrases("nouns", use)) & set(phrases("nouns", "known"))
     assert sum(noun in text for noun in phrases("nouns", "known")) > 250
     assert sum(s.lower()[:-1] in text for s in phrases("sentences", "known")) > 200
