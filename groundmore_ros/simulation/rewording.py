@@ -14,7 +14,7 @@ from groundmore_ros.simulation import patterns
 from groundmore_ros.simulation.phrases import phrases
 from groundmore_ros.simulation.wording import REFERRING, TEMPLATES
 
-__all__ = ["look_name", "paraphrase", "plain", "reword", "templates_of", "typed"]
+__all__ = ["look_name", "paraphrase", "plain", "reword", "strange", "templates_of", "typed"]
 
 # Phrases that may stand for each other, a group a line.
 _SYNONYMS = """
@@ -151,12 +151,12 @@ def typed(rng: Generator, text: str) -> str:
     elif slip < 0.20:
         words[at] = _misspelt(rng, words[at])
     elif slip < 0.27:
-        words.insert(at, _strange(rng))
+        words.insert(at, strange(rng))
     return " ".join(words)
 
 
-def _strange(rng: Generator) -> str:
-    """A word that there is not: a word that is not understood need not mean "nothing"."""
+def strange(rng: Generator) -> str:
+    """A word that there is not. Among known ones it need not mean "nothing"."""
     first, second = (str(w) for w in rng.choice(_words(), 2))
     return first[: (len(first) + 1) // 2] + second[len(second) // 2 :]
 

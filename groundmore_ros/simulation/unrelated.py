@@ -7,12 +7,13 @@ Some nouns and sentences are held out, as :mod:`groundmore_ros.simulation.phrase
 from numpy.random import Generator
 
 from groundmore_ros.simulation.phrases import phrases
-from groundmore_ros.simulation.rewording import paraphrase, reword, templates_of
+from groundmore_ros.simulation.rewording import paraphrase, reword, strange, templates_of
 from groundmore_ros.simulation.wording import TEMPLATES
 from groundmore_ros.simulation.world import COLOURS, SHAPES
 
 __all__ = ["unrelated"]
 
+COINED = 0.3  # share of the known nouns of other worlds that are made up
 _SYLLABLES = "ba ko ri mu ten sol fa qui zor plex dra nim ost wug ghee vle tri"
 SYLLABLES = _SYLLABLES.split()
 
@@ -41,7 +42,8 @@ def unrelated(
     predicates = [p for p, group in TEMPLATES.items() if any("{a}" in t for t in group)]
     predicate = "referring" if rng.random() < 0.5 else str(rng.choice(predicates))
     if kind == "foreign" and rng.random() < 0.3:
-        return paraphrase(rng, _with_noun(rng, name, wordings), wordings), "unrelated"
+        text, predicate = _with_noun(rng, name, wordings)
+        return paraphrase(rng, text, wordings), predicate
     return reword(rng, predicate, name, wordings), predicate
 
 
@@ -65,20 +67,22 @@ def _absent(rng: Generator, looks: list[tuple[str, str]]) -> str:
 
 
 def _foreign(rng: Generator, wordings: str) -> str:
-    noun = _pick(rng, "nouns", wordings)
+    # A noun that is not understood does mean something that is not there.
+    coined = wordings == "known" and rng.random() < COINED
+    noun = strange(rng) if coined else _pick(rng, "nouns", wordings)
     if rng.random() < 0.4:
         noun = f"{rng.choice(list(COLOURS))} {noun}"
     return f"the {noun}"
 
 
-def _with_noun(rng: Generator, name: str, wordings: str) -> str:
-    """Ask which dog falls over."""
+def _with_noun(rng: Generator, name: str, wordings: str) -> tuple[str, str]:
+    """Ask which dog falls over; the predicate as well."""
     named = [
-        (template, word)
+        (template, word, predicate)
         for predicate in TEMPLATES
         for template in templates_of(predicate, wordings)
         for word in ("object", "thing", "one")
         if "{a}" not in template and "{b}" not in template and f"Which {word}" in template
     ]
-    template, word = named[int(rng.integers(len(named)))]
-    return template.replace(f"Which {word}", f"Which {name.removeprefix('the ')}")
+    template, word, predicate = named[int(rng.integers(len(named)))]
+    return template.replace(f"Which {word}", f"Which {name.removeprefix('the ')}"), predicate
