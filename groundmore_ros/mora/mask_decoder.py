@@ -4,9 +4,10 @@
 The weights and the result are those of transformers' ``SamMaskDecoder`` with
 ``multimask_output=False`` (Kirillov et al., "Segment Anything", ICCV 2023). What differs: channels
 stay last from the first layer to the mask, so nothing is transposed between layers; the projections
-of the cells' positions are computed once for all frames; only the mask that is asked for is drawn.
-Shape legend: B frames, C channels, G side of the grid of cells, P prompt tokens, Q all tokens,
-D the width inside cross-attention.
+of the cells' positions are computed once for all frames; between few tokens and many cells, the
+tokens are projected forth and back instead of the cells; only the mask that is asked for is drawn.
+Shape legend: B frames, C channels, G side of the grid of cells, N = G * G cells, P prompt tokens, Q
+all tokens, D the width inside cross-attention, h heads of width d.
 """
 
 from typing import NamedTuple
@@ -104,28 +105,67 @@ def _mix(attention: SamAttention, query: Tensor, key: Tensor, value: Tensor) -> 
 
 
 def _look(attention: SamAttention, tokens: Tensor, cells: Tensor, places: Tensor) -> Tensor:
-    """What tokens (B, Q, C) see in cells (B, G * G, C)."""
-    key = functional.linear(cells, attention.k_proj.weight) + places
-    return _attention(attention, attention.q_proj(tokens), key, attention.v_proj(cells))
+    """What tokens (B, Q, C) see in cells (B, N, C)."""
+    query = attention.q_proj(tokens)
+    if not _few(attention, tokens):
+        key = functional.linear(cells, attention.k_proj.weight) + places
+        return _attention(attention, query, key, attention.v_proj(cells))
+    query = _heads(attention, query)  # (B, h, Q, d)
+    scores = _scores(attention, query, attention.k_proj.weight, cells, places)
+    shares = scores.softmax(-1, dtype=torch.float32).to(cells.dtype)
+    seen = (shares.flatten(1, 2) @ cells).view(*query.shape[:3], -1)  # (B, h, Q, C)
+    seen = seen @ _heads(attention, attention.v_proj.weight.T)
+    bias = attention.v_proj.bias.view(1, query.shape[1], 1, -1)  # shares add up to one
+    out: Tensor = attention.out_proj((seen + bias).transpose(1, 2).flatten(2))
+    return out
 
 
 def _hear(
     attention: SamAttention, cells: Tensor, places: Tensor, placed: Tensor, tokens: Tensor
 ) -> Tensor:
-    """What cells (B, G * G, C) are told by tokens (B, Q, C), with and without their places."""
-    query = functional.linear(cells, attention.q_proj.weight) + places
-    return _attention(attention, query, attention.k_proj(placed), attention.v_proj(tokens))
+    """What cells (B, N, C) are told by tokens (B, Q, C), with and without their places."""
+    key, value = attention.k_proj(placed), attention.v_proj(tokens)
+    if not _few(attention, tokens):
+        query = functional.linear(cells, attention.q_proj.weight) + places
+        return _attention(attention, query, key, value)
+    key, value = _heads(attention, key), _heads(attention, value)  # (B, h, Q, d)
+    scores = _scores(attention, key, attention.q_proj.weight, cells, places)
+    shares = scores.softmax(2, dtype=torch.float32).to(cells.dtype)
+    said = value @ _heads(attention, attention.out_proj.weight).mT  # (B, h, Q, C)
+    return shares.flatten(1, 2).mT @ said.flatten(1, 2) + attention.out_proj.bias
+
+
+def _scores(
+    attention: SamAttention, tokens: Tensor, projection: Tensor, cells: Tensor, places: Tensor
+) -> Tensor:
+    """How alike heads' tokens (B, h, Q, d) and projected cells (B, N, C) are (B, h, Q, N).
+
+    ``projection`` (D, C) is that of the cells; the tokens go through it backwards.
+    """
+    tokens = tokens * tokens.shape[-1] ** -0.5
+    asked = tokens @ _heads(attention, projection.T).mT  # (B, h, Q, C)
+    alike = asked.flatten(1, 2) @ cells.transpose(1, 2)  # (B, h Q, N)
+    return alike.view(*tokens.shape[:3], -1) + tokens @ _heads(attention, places).mT
 
 
 def _attention(attention: SamAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Several heads over projections (B, L, D), put together (B, L, C)."""
-    heads, width = attention.num_attention_heads, query.shape[-1]
-    query, key, value = (
-        x.view(*x.shape[:2], heads, width // heads).transpose(1, 2) for x in (query, key, value)
-    )
-    mixed = functional.scaled_dot_product_attention(query, key, value)  # (B, heads, L, d)
+    query, key, value = (_heads(attention, x) for x in (query, key, value))
+    mixed = functional.scaled_dot_product_attention(query, key, value)  # (B, h, L, d)
     out: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
     return out
+
+
+def _few(attention: SamAttention, tokens: Tensor) -> bool:
+    """Whether every head of every token takes less work than projecting the cells would."""
+    inner: int = attention.internal_dim
+    return tokens.shape[1] * int(attention.num_attention_heads) < inner
+
+
+def _heads(attention: SamAttention, x: Tensor) -> Tensor:
+    """The heads' shares (..., h, L, d) of (..., L, D)."""
+    heads = int(attention.num_attention_heads)
+    return x.reshape(*x.shape[:-1], heads, -1).transpose(-3, -2)
 
 
 def _quarters(x: Tensor, convolution: torch.nn.ConvTranspose2d) -> Tensor:

@@ -232,9 +232,13 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
+        logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """The language model: ids or embeddings (B, L[, E]) to logits and last hidden states."""
+        """The language model: ids or embeddings (B, L[, E]) to logits and last hidden states.
+
+        ``logits_to_keep``: of how many of the last tokens logits are computed; 0 means all.
+        """
         kept = {k: kwargs[k] for k in ("cache_position",) if k in kwargs}
         out = self.language_model(
             input_ids=input_ids,
@@ -247,7 +251,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
         )
         hidden = out.last_hidden_state  # (B, L, E)
         return CausalLMOutputWithPast(
-            logits=self.lm_head(hidden),
+            logits=self.lm_head(hidden[:, -logits_to_keep:]),
             past_key_values=out.past_key_values,
             hidden_states=(hidden,),
         )
@@ -276,7 +280,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
                 does not look for objects.
             seen: the object that is meant, where it does.
         """
-        embeddings = torch.stack([f.embedding for f in frames])  # (T, C, G, G)
+        embeddings = [f.embedding for f in frames]  # T of (C, G, G)
         if seen is None:
             return self.segmenter.decode(embeddings, seg.expand(len(frames), -1)[:, None])
         places = self.segmenter.box_code(seen.boxes)

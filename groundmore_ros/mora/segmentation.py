@@ -4,6 +4,8 @@
 Shape legend: B frames, C channels, S side of the square picture, G = S / patch_size.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamPromptEncoder, SamVisionEncoder
@@ -88,21 +90,25 @@ class Segmenter(nn.Module):
         y, x = torch.meshgrid(steps, steps, indexing="ij")
         return self.position_code(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None]
 
-    def decode(self, embeddings: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
-        """Masks that prompts (B, P, C) ask for, P tokens a frame, in embeddings (B, C, G, G).
+    def decode(
+        self, embeddings: Tensor | Sequence[Tensor], prompts: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Masks that prompts (B, P, C) ask for, P tokens a frame, in embeddings: B of (C, G, G).
 
         Returns:
             mask logits (B, 4 G, 4 G) of the square picture, and predicted IoU (B,).
         """
         most = len(embeddings)
-        if embeddings.device.type == "cpu":
+        if prompts.device.type == "cpu":
             most = max(1, CPU_BATCH // embeddings[0].numel())
-        pairs = zip(torch.split(embeddings, most), torch.split(prompts, most), strict=True)
+        groups = (embeddings[i : i + most] for i in range(0, len(embeddings), most))
+        stacked = (g if isinstance(g, Tensor) else torch.stack(list(g)) for g in groups)
+        pairs = zip(stacked, torch.split(prompts, most), strict=True)
         if graph := self.graphs.get("decoder"):
             drawn = [graph.run(*pair) for pair in pairs]
         else:
             dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-            places = self.mask_decoder.places(self.grid_code(embeddings.shape[-1])[0])
+            places = self.mask_decoder.places(self.grid_code(embeddings[0].shape[-1])[0])
             drawn = [
                 self.mask_decoder.draw(e.to(self.dtype) + dense, p.to(self.dtype), places)
                 for e, p in pairs
