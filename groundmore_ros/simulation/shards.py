@@ -31,8 +31,9 @@ __all__ = ["SHARD_SIZE", "open_shard", "shard_path", "write_shards"]
 
 SHARD_SIZE = 50
 MOST_OBJECTS = 8
-_TRUTH = ("active", "places", "upright", "facts", "causes")
-ARRAYS = frozenset({"frames", "masks", "stamps", *_TRUTH, "notes"})
+ARRAYS = frozenset(
+    {"frames", "masks", "stamps", "active", "places", "upright", "facts", "causes", "notes"}
+)
 
 
 def shard_path(folder: Path, first_seed: int) -> Path:

@@ -4,6 +4,8 @@
 Some nouns and sentences are held out, as :mod:`groundmore_ros.simulation.phrases` tells.
 """
 
+from functools import cache
+
 from numpy.random import Generator
 
 from groundmore_ros.simulation.phrases import phrases
@@ -77,12 +79,18 @@ def _foreign(rng: Generator, wordings: str) -> str:
 
 def _with_noun(rng: Generator, name: str, wordings: str) -> tuple[str, str]:
     """Ask which dog falls over; the predicate as well."""
-    named = [
+    named = _with_generic_nouns(wordings)
+    template, word, predicate = named[int(rng.integers(len(named)))]
+    return template.replace(f"Which {word}", f"Which {name.removeprefix('the ')}"), predicate
+
+
+@cache
+def _with_generic_nouns(wordings: str) -> list[tuple[str, str, str]]:
+    """Templates that ask "Which object", with that noun and their predicate."""
+    return [
         (template, word, predicate)
         for predicate in TEMPLATES
         for template in templates_of(predicate, wordings)
         for word in ("object", "thing", "one")
         if "{a}" not in template and "{b}" not in template and f"Which {word}" in template
     ]
-    template, word, predicate = named[int(rng.integers(len(named)))]
-    return template.replace(f"Which {word}", f"Which {name.removeprefix('the ')}"), predicate

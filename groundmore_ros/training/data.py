@@ -15,7 +15,16 @@ from groundmore_ros.errors import SourceError
 from groundmore_ros.simulation.shards import open_shard
 from groundmore_ros.simulation.world import ACTORS, COLOURS, SHAPES
 
-__all__ = ["COLOUR_NAMES", "SHAPE_NAMES", "UNNAMED", "FrameSample", "frame_samples", "shard_files"]
+__all__ = [
+    "ALIKE",
+    "COLOUR_NAMES",
+    "PLACE_UNIT",
+    "SHAPE_NAMES",
+    "UNNAMED",
+    "FrameSample",
+    "frame_samples",
+    "shard_files",
+]
 
 COLOUR_NAMES, SHAPE_NAMES = list(COLOURS), [*SHAPES, *ACTORS]
 UNNAMED = -1
