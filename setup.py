@@ -36,6 +36,7 @@ setup(
         "safetensors>=0.4",
         "scipy>=1.11",
         "sentencepiece>=0.2",
+        "simplejpeg>=1.7",
         "tokenizers>=0.21",
         "torch>=2.4",
         "transformers>=5,<6",

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import importlib.util
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as Picture
 
 from groundmore_ros.bags.images import ENCODINGS, decode_compressed, decode_image, to_jpeg
 from groundmore_ros.errors import BadFrameError
@@ -147,9 +149,52 @@ def test_any_image_is_decoded_or_refused(
     assert decoded.dtype == np.uint8
 
 
-def test_jpeg_and_png() -> None:
+def test_a_jpeg_of_one_colour() -> None:
     smooth = np.full((16, 24, 3), [200, 40, 90], np.uint8)
     assert np.abs(decode_compressed(to_jpeg(smooth)).astype(int) - smooth).max() <= 4
+
+
+def file_of(picture: Picture.Image, kind: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+NOISE = Picture.fromarray(RNG.integers(0, 255, (30, 41, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        file_of(NOISE),
+        file_of(NOISE, progressive=True),
+        file_of(NOISE, subsampling=0),
+        file_of(NOISE.convert("L")),
+        file_of(NOISE.convert("CMYK")),
+        file_of(NOISE)[:900] + file_of(NOISE)[920:],  # libjpeg warns; the upper rows are good
+        file_of(NOISE, "PNG"),
+    ],
+    ids=["jpeg", "progressive", "4:4:4", "grey", "cmyk", "lost bytes", "png"],
+)
+def test_files_are_read_as_pillow_reads_them(data: bytes) -> None:
+    with Picture.open(io.BytesIO(data)) as picture:
+        expected = np.array(picture.convert("RGB"))
+    # Black ink is rounded differently.
+    assert np.abs(decode_compressed(data).astype(int) - expected).max() <= (picture.mode == "CMYK")
+
+
+def test_a_jpeg_that_breaks_off_is_refused() -> None:
+    data = file_of(NOISE)
+    with pytest.raises(BadFrameError, match=f"compressed image of {len(data) // 2} bytes"):
+        decode_compressed(data[: len(data) // 2])
+
+
+def test_a_jpeg_that_claims_too_many_pixels_is_refused() -> None:
+    data = bytearray(file_of(NOISE))
+    at = data.index(b"\xff\xc0") + 5  # height and width in the frame's header
+    data[at : at + 4] = b"\x23\x28\x23\x28"
+    with pytest.raises(BadFrameError, match="size is 9000 x 9000; expected 1 to 64000000"):
+        decode_compressed(bytes(data))
 
 
 @given(st.binary(max_size=300))
