@@ -32,10 +32,10 @@ from groundmore_ros.errors import GroundmoreError
 
 if TYPE_CHECKING:
     from groundmore_ros.datasets import Dataset
+    from groundmore_ros.evaluation.evaluate import Run
+    from groundmore_ros.evaluation.work import Executor, Job
 
 __all__ = ["register"]
-
-COLUMNS = ("J", "F", "J&F", "J&F inside", "J&F union", "temporal IoU", "right object")
 
 
 def register(app: typer.Typer) -> None:
@@ -83,20 +83,11 @@ def evaluate(
     """Evaluate a model (mora-nano by default), or predictions, beside baselines."""
     from groundmore_ros.datasets import open_dataset
     from groundmore_ros.evaluation.answering import Asking
-    from groundmore_ros.evaluation.evaluate import evaluate as evaluate_all
     from groundmore_ros.evaluation.summary import summarise
     from groundmore_ros.evaluation.work import Job
 
-    if predictions and (model or through_node):
-        raise GroundmoreError("--predictions are scored as they are; give no --model and no --node")
-    if predictions and not predictions.is_dir():
-        raise GroundmoreError(f"{predictions} is no folder of predictions")
+    chosen = _chosen(model, predictions, through_node)
     dataset = open_dataset(source, split, topic)
-    chosen = None if predictions else model or "mora-nano"
-    if chosen:
-        from groundmore_ros.mora.zoo import resolve_model
-
-        resolve_model(chosen)
     asking = Asking(frames_of(frames, dataset), given_answer, given_span, not no_gate)
     prepare_folder(out)
     if through_node and chosen:
@@ -109,10 +100,50 @@ def evaluate(
         predictions=predictions or (out / "predictions" if out else None),
     )
     _warn_of_frames(job.predictions, asking.frames)
-    with progress_bar("videos", len(dataset.ids)) as advance:
+    run = _run(job, make_executor(executor, workers), out, skip_missing, retry_failed)
+    summary: dict[str, Any] = {"dataset": dataset.name, "model": chosen or str(predictions)}
+    summary |= {"frames": asking.frames or "all", "missing videos": run.missing}
+    summary |= summarise(run.scores)
+    if as_json:
+        typer.echo(json.dumps(summary, indent=1))
+    else:
+        from groundmore_ros.commands.figures import print_figures
+
+        print_figures(summary)
+    if out:
+        from groundmore_ros.evaluation.report import write_report
+
+        page = write_report(
+            out, dataset, job.predictions, run.scores, summary, all_overlays=all_overlays
+        )
+        typer.echo(f"the report is {page}", err=True)
+
+
+def _chosen(model: str | None, predictions: Path | None, through_node: bool) -> str | None:
+    """The model that answers; None where predictions are scored. It is looked for at once."""
+    if predictions is None:
+        from groundmore_ros.mora.zoo import resolve_model
+
+        chosen = model or "mora-nano"
+        resolve_model(chosen)
+        return chosen
+    if model or through_node:
+        raise GroundmoreError("--predictions are scored as they are; give no --model and no --node")
+    if not predictions.is_dir():
+        raise GroundmoreError(f"{predictions} is no folder of predictions")
+    return None
+
+
+def _run(
+    job: "Job", executor: "Executor", out: Path | None, skip_missing: bool, retry_failed: bool
+) -> "Run":
+    """Ask and score with a bar of progress, and tell which videos are missing."""
+    from groundmore_ros.evaluation.evaluate import evaluate as evaluate_all
+
+    with progress_bar("videos", len(job.dataset.ids)) as advance:
         run = evaluate_all(
             job,
-            make_executor(executor, workers),
+            executor,
             out,
             skip_missing=skip_missing,
             retry_failed=retry_failed,
@@ -121,21 +152,8 @@ def evaluate(
     for video, why in run.missing.items():
         typer.echo(f"{video}: {why}", err=True)
     if not run.scores:
-        raise GroundmoreError(f"{source} holds no questions")
-    summary: dict[str, Any] = {"dataset": dataset.name, "model": chosen or str(predictions)}
-    summary |= {"frames": asking.frames or "all", "missing videos": run.missing}
-    summary |= summarise(run.scores)
-    if as_json:
-        typer.echo(json.dumps(summary, indent=1))
-    else:
-        _print(summary)
-    if out:
-        from groundmore_ros.evaluation.report import write_report
-
-        page = write_report(
-            out, dataset, job.predictions, run.scores, summary, all_overlays=all_overlays
-        )
-        typer.echo(f"the report is {page}", err=True)
+        raise GroundmoreError(f"{job.dataset.name} holds no questions")
+    return run
 
 
 def _through_node(dataset: "Dataset", model: str, out: Path | None, as_is: bool) -> Path:
@@ -177,43 +195,3 @@ def _warn_of_frames(predictions: Path | None, frames: int | None) -> None:
             f"{frames or 'all'} are scored: frames without a prediction score 0",
             err=True,
         )
-
-
-def _print(summary: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    title = (
-        f"{summary['dataset']}: {summary['questions']} questions about {summary['videos']} videos, "
-        f"{summary['failed']} failed (95 % intervals)"
-    )
-    table = Table("questions", "n", *COLUMNS, title=title)
-    for name, row in summary["groups"].items():
-        table.add_row(name, str(row["questions"]), *(_cell(row[c]) for c in COLUMNS))
-    whole = summary["groups"]["motion" if "motion" in summary["groups"] else "all"]
-    for name, row in whole["baselines"].items():
-        table.add_row(f"[dim]{name}[/]", "", *(_number(row[c]) for c in COLUMNS), style="dim")
-    console = Console()
-    wide = console if console.width >= 140 else Console(width=140)
-    wide.print(table)
-    for tag, row in summary["tags"].items():
-        wide.print(f"{tag}: right object {_cell(row['right object'])} of {row['with target']}")
-    nothing = summary["nothing"]
-    if nothing["questions"]:
-        wide.print(
-            f"nothing is right in {nothing['questions']}: said so {_cell(nothing['said so'])}, "
-            f"false refusals {_cell(nothing['false refusals'])}"
-        )
-    calibration = summary["calibration"]
-    if calibration:
-        wide.print(f"expected calibration error of scores: {calibration['expected error']:.3f}")
-    if summary["without truth"]:
-        wide.print(f"{summary['without truth']} questions have no true masks to compare with")
-
-
-def _cell(figure: list[float] | None) -> str:
-    return "-" if figure is None else f"{figure[0]:.3f} ({figure[1]:.2f}-{figure[2]:.2f})"
-
-
-def _number(figure: float | None) -> str:
-    return "-" if figure is None else f"{figure:.3f}"

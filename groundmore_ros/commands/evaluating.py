@@ -33,7 +33,9 @@ FramesOption = Annotated[
 ]
 SplitOption = Annotated[
     str | None,
-    typer.Option(help="Part of the data set, such as valid_u; of seeds: known or held-out words."),
+    typer.Option(
+        help="Part of the data set, such as valid_u; of seeds: known, validation or held-out words."
+    ),
 ]
 TopicOption = Annotated[str | None, typer.Option(help="A bag's image topic, where it has several.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes or cluster workers.")]
