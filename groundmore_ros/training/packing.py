@@ -129,6 +129,15 @@ class _Row:
         self.blocks: list[int] = []
         self.steps: list[int] = []
 
+    def add(self, block: int, prompt: list[int], answer: list[int]) -> int:
+        """Append a question; returns the position that predicts the answer's first token."""
+        length = len(prompt) + len(answer)
+        self.ids += prompt + answer
+        self.labels += [IGNORED] * len(prompt) + answer
+        self.blocks += [block] * length
+        self.steps += range(length)
+        return len(self.ids) - len(answer) - 1
+
 
 class _AskedLists:
     NUMBERS = ("episode", "first", "seg", "loc", "track", "predicate", "named")
@@ -153,33 +162,36 @@ def _add_question(
     tokenizer: MoraTokenizer,
     templates: tuple[str, str, str],
 ) -> None:
-    conversation, answer_template, nothing = templates
-    prompt = tokenizer.encode(build_prompt(conversation, question["text"]))[1:]  # without <s>
-    prompt = [i for i in prompt if i != IMAGE_ID]
-    target = question["target"]
-    name = question["answer"].removeprefix("the ")
-    answer = tokenizer.encode_answer(
-        nothing if target is None else answer_template.replace("{name}", name)
-    )
-    start = len(row.ids)
-    first = start + len(prompt) - 1
-    row.ids += prompt + answer
-    row.labels += [IGNORED] * len(prompt) + answer
-    row.blocks += [len(asked.rows)] * (len(prompt) + len(answer))
-    row.steps += range(len(prompt) + len(answer))
+    prompt, answer = _tokens(question, tokenizer, templates)
+    first = row.add(len(asked.rows), prompt, answer)
     asked.rows.append(
         {
             "episode": b,
             "first": first,
             "seg": _predicted_at(first, answer, tokenizer.id_of("[SEG]")),
             "loc": _predicted_at(first, answer, tokenizer.id_of("[LOC]")),
-            "track": -1 if target is None else int(episode.track_of[target]),
+            "track": _track(episode, question["target"]),
             "predicate": PREDICATES.index(question["predicate"]),
-            "named": int(episode.track_of[question["named"][0]]) if question["named"] else -1,
+            "named": _track(episode, question["named"][0] if question["named"] else None),
         }
     )
     asked.inside.append(_inside(episode.stamps, question["span"]))
     asked.types.append(question["type"])
+
+
+def _tokens(
+    question: dict[str, Any], tokenizer: MoraTokenizer, templates: tuple[str, str, str]
+) -> tuple[list[int], list[int]]:
+    """The question behind the visual prefix, and its answer."""
+    conversation, answer_template, nothing = templates
+    prompt = tokenizer.encode(build_prompt(conversation, question["text"]))[1:]  # without <s>
+    name = question["answer"].removeprefix("the ")
+    answer = nothing if question["target"] is None else answer_template.replace("{name}", name)
+    return [i for i in prompt if i != IMAGE_ID], tokenizer.encode_answer(answer)
+
+
+def _track(episode: CachedEpisode, number: int | None) -> int:
+    return -1 if number is None else int(episode.track_of[number])
 
 
 def _predicted_at(first: int, answer: list[int], token: int) -> int:

@@ -5,6 +5,7 @@ Everything is learned from masks; the names of colours and shapes, and where and
 are auxiliary losses only, through heads that are not part of the model.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -57,25 +58,14 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
 
     Frames must fill the square's width; they are padded below as the processor pads.
     """
-    pictures, frame, box, mask = [], [], [], []
-    looks, pose, identity, episode = [], [], [], []
+    pictures: list[NDArray[np.float32]] = []
+    seen: list[_Seen] = []
     for e, sample in enumerate(samples):
         gain = (rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
-        for t, (picture, objects) in enumerate(zip(sample.frames, sample.masks, strict=True)):
+        for t, picture in enumerate(sample.frames):
+            seen += _objects(sample, t, side, frame=len(pictures), episode=e)
             pictures.append(_normalised(picture * gain, side))
-            height, width = objects.shape
-            for k in range(1, len(sample.looks) + 1):
-                shape = objects == k
-                if shape.sum() < LEAST_AREA:
-                    continue
-                rows, columns = np.nonzero(shape)
-                frame.append(len(pictures) - 1)
-                box.append(_box(rows, columns, side))
-                mask.append(np.pad(shape, ((0, side - height), (0, side - width))))
-                looks.append(sample.looks[k - 1])
-                pose.append((*sample.places[t, k - 1, 1:] / PLACE_UNIT, sample.upright[t, k - 1]))
-                identity.append(100 * e + k)
-                episode.append(e)
+    frame, box, mask, looks, pose, identity, episode = zip(*seen, strict=True)
     return PerceptionBatch(
         pixels=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(),
         frame=torch.tensor(frame),
@@ -88,13 +78,47 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
     )
 
 
+class _Seen(NamedTuple):
+    """One object in one frame, as PerceptionBatch holds it."""
+
+    frame: int
+    box: tuple[float, float, float, float]
+    mask: NDArray[np.bool_]
+    looks: Tensor
+    pose: tuple[float, float, float]
+    identity: int
+    episode: int
+
+
+def _objects(
+    sample: FrameSample, t: int, side: int, *, frame: int, episode: int
+) -> Iterator[_Seen]:
+    """The objects of a frame that are large enough to be looked for."""
+    numbers = sample.masks[t]
+    height, width = numbers.shape
+    for number, looks in enumerate(sample.looks, start=1):
+        mask = numbers == number
+        if mask.sum() < LEAST_AREA:
+            continue
+        yield _Seen(
+            frame=frame,
+            box=_box(mask, side),
+            mask=np.pad(mask, ((0, side - height), (0, side - width))),
+            looks=looks,
+            pose=(*sample.places[t, number - 1, 1:] / PLACE_UNIT, sample.upright[t, number - 1]),
+            identity=100 * episode + number,
+            episode=episode,
+        )
+
+
 def _normalised(picture: NDArray, side: int) -> NDArray[np.float32]:
     height, width = picture.shape[:2]
     pixels = (np.clip(picture, 0, 255) - MEAN) / STD
     return np.pad(pixels, ((0, side - height), (0, side - width), (0, 0))).astype(np.float32)
 
 
-def _box(rows: NDArray, columns: NDArray, side: int) -> tuple[float, float, float, float]:
+def _box(mask: NDArray[np.bool_], side: int) -> tuple[float, float, float, float]:
+    rows, columns = np.nonzero(mask)
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     return (
         (left + right) / 2 / side,
