@@ -48,9 +48,10 @@ def ask(
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Ask about a recording: once (--at), or about each window of it."""
+    from groundmore_ros.bags.outbox import Outbox, summary
     from groundmore_ros.bags.sources import open_source
     from groundmore_ros.mora.question import check_question
-    from groundmore_ros.offline import Outbox, Sampling, summary
+    from groundmore_ros.offline import Sampling
     from groundmore_ros.offline import ask as ask_clips
 
     # A user's mistake shows before the model is loaded.
@@ -73,7 +74,7 @@ def ask(
         )
         for answered in clips:
             if outbox:
-                outbox.add(answered)
+                outbox.add(*answered)
             broken += answered.clip.broken
             answers.append(summary(answered.result))
             if not as_json:
