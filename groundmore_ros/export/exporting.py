@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundmore_ros import __version__
-from groundmore_ros.errors import ModelError
+from groundmore_ros.errors import MissingDependencyError, ModelError
 from groundmore_ros.export.graphs import graph_of, in_mixed_precision
 from groundmore_ros.export.onnx_file import read_shapes, write_onnx
 from groundmore_ros.export.parity import check, compare, example
@@ -73,7 +73,9 @@ def export_onnx(name: str, part: Part, out: Path, options: ExportOptions) -> Man
             model, part.name, graph_of(model.segmenter, part), OnnxGraph(path, part, "cpu")
         )
         check(figures, options.precision)
-    except ModelError as error:
+    except MissingDependencyError:
+        raise
+    except Exception as error:  # what exporters, checkers and runtimes raise has no common base
         for file in (path, path.with_suffix(".onnx.data")):
             file.unlink(missing_ok=True)
         raise ModelError(f"{path} is not as the model: {error}") from error
@@ -124,7 +126,13 @@ def check_engine(name: str, part: Part, folder: Path, target: str) -> dict[str, 
 
 def _commit() -> str | None:
     here = Path(__file__).parent
-    done = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:  # no git, as in slim containers
+        return None
     return done.stdout.strip() or None

@@ -39,6 +39,9 @@ def compare(model: MoraForCausalLM, part: str, plain: nn.Module, graph: Graph) -
         part: ``encoder`` or ``decoder``.
         plain: the part in torch, float32.
         graph: the exported one.
+
+    Raises:
+        ModelError: the exported one gives NaN or infinity.
     """
     worst, least = 0.0, 1.0
     for frames in FRAMES:
@@ -46,6 +49,8 @@ def compare(model: MoraForCausalLM, part: str, plain: nn.Module, graph: Graph) -
         truth = plain(*inputs)
         truth = truth if isinstance(truth, tuple) else (truth,)
         ours = graph.run(*inputs)
+        if not all(bool(o.isfinite().all()) for o in ours):
+            raise ModelError(f"gives numbers that are not finite, for {frames} frames")
         worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(truth, ours, strict=True)))
         masks = [o[0] for o in (truth, ours)]
         if part == "encoder":

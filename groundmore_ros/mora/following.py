@@ -58,14 +58,21 @@ class Follower:
             self._track = prompt.linker.keep(prompt.chosen)
 
     @torch.inference_mode()
+    def pass_by(self, frame: EncodedFrame) -> int | None:
+        """Look for the object in the next frame without drawing it: which of the frame's it is."""
+        if self._track is None:
+            return None
+        found = frame.features.objects
+        assert found is not None, "a model that looks for objects finds some in every frame"
+        return self._track.see(found)
+
+    @torch.inference_mode()
     def see(self, frame: EncodedFrame) -> NDArray[np.float32]:
         """Mask logits (H, W) in the next frame; very negative where the object is not there."""
         seen = None
         if self._track is not None:
-            found = frame.features.objects
-            assert found is not None, "a model that looks for objects finds some in every frame"
-            at = self._track.see(found)
-            if at is None:
+            found, at = frame.features.objects, self.pass_by(frame)
+            if found is None or at is None:
                 return np.full((frame.height, frame.width), NO_MASK_LOGIT, np.float32)
             there = torch.ones(1, dtype=torch.bool, device=found.boxes.device)
             seen = Seen(found.boxes[at : at + 1], found.queries[at : at + 1], there)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundmore_ros.bags.sampling import SlotSampler, Verdict
+from groundmore_ros.errors import BadFrameError
 from groundmore_ros.mora.assistant import EncodedFrame, Mora
 
 __all__ = ["BufferedFrame", "ClipBuffer", "Held"]
@@ -62,7 +63,7 @@ class BufferedFrame:
             if self._features is None:
                 try:
                     self._features = mora.encode(self.decode())
-                except Exception:
+                except BadFrameError:
                     self.broken = True
                     raise
             return self._features

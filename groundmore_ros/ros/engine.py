@@ -22,6 +22,7 @@ from groundmore_ros.ros.following import DeliverLive, FollowThread
 
 __all__ = ["AnswerEngine", "EngineSettings", "PendingQuestion"]
 
+FAILED_PAUSE = 0.5  # s, before the encoder is tried again
 TOGETHER = 8  # questions about one clip that are answered at once, at most
 
 
@@ -36,6 +37,7 @@ class EngineSettings:
         frame_wait: s, how long a question waits for frames at its stamp.
         encode_ahead: ``always``, ``recent`` or ``on_question``.
         recent: s, the newest window that ``recent`` keeps encoded.
+        follow_streams: most answers that are followed at once.
     """
 
     clip_frames: int
@@ -44,6 +46,7 @@ class EngineSettings:
     frame_wait: float
     encode_ahead: str
     recent: float
+    follow_streams: int
 
 
 @dataclass(eq=False)
@@ -96,7 +99,9 @@ class AnswerEngine:
             deliver_live: given the masks of frames that come after an answer.
         """
         self.mora = mora
-        self.following = FollowThread(mora, deliver_live, on_error, settings.frame_wait)
+        self.following = FollowThread(
+            mora, deliver_live, on_error, settings.frame_wait, settings.follow_streams
+        )
         self.failures = 0
         self.failed_at = -math.inf  # s, of the monotonic clock
         self.last_latencies = Latencies()
@@ -197,8 +202,9 @@ class AnswerEngine:
                 frame.features(self.mora)
             except BadFrameError as error:
                 self._on_error(f"a frame is left out: {error}")
-            except Exception as error:  # noqa: BLE001 - one bad frame must not end the thread
+            except Exception as error:  # noqa: BLE001 - it must not end the thread
                 self._failed(f"encoding failed: {error!r}")
+                time.sleep(FAILED_PAUSE)  # the frame is good, and is tried again
             for buffer in self._buffers:
                 buffer.tidy()
 
@@ -327,9 +333,9 @@ class AnswerEngine:
                 kept.append(frame)
             except BadFrameError as error:
                 self._on_error(f"a frame is left out: {error}")
+        pending.buffer.tidy()
         if len(kept) < len(frames):
             # Others may take the places of the broken ones; what is encoded is not encoded again.
-            pending.buffer.tidy()
             return self._clip(pending)
         newest = {(f.height, f.width) for f in features[-1:]}
         if len({(f.height, f.width) for f in features}) > 1:

@@ -37,6 +37,7 @@ class _Camera:
             EngineSettings(
                 clip_frames=CLIP,
                 queue_size=100,
+                follow_streams=1,
                 deadline=60.0,
                 frame_wait=1.0,
                 encode_ahead="always",

@@ -29,6 +29,7 @@ class _Followed:
         until: ns, the stamp at which it ends.
         patience: s of the monotonic clock, when it ends even if no frame comes.
         newest: what was delivered last; ends the stream when it has to end early.
+        began: s of the monotonic clock.
     """
 
     buffer: ClipBuffer
@@ -36,6 +37,7 @@ class _Followed:
     until: int
     patience: float
     newest: LiveMasks
+    began: float
 
 
 class FollowThread:
@@ -47,6 +49,7 @@ class FollowThread:
         deliver: DeliverLive,
         on_error: Callable[[str], None],
         frame_wait: float,
+        most: int,
     ) -> None:
         """Start the thread.
 
@@ -56,9 +59,10 @@ class FollowThread:
                 again that has no frame to end with).
             on_error: told of errors.
             frame_wait: s beyond its time that a stream waits for the frame that ends it.
+            most: questions that are followed at once.
         """
         self._mora, self._deliver, self._on_error = mora, deliver, on_error
-        self._frame_wait = frame_wait
+        self._frame_wait, self._most = frame_wait, most
         self._followed: dict[str, _Followed] = {}
         self._running = True
         self._changed = threading.Condition()
@@ -71,7 +75,11 @@ class FollowThread:
         return len(self._followed)
 
     def add(self, result: Result, buffer: ClipBuffer, seconds: float) -> None:
-        """Follow an answer's objects from the frame after its clip."""
+        """Follow an answer's objects from the frame after its clip.
+
+        The time begins with the answer, however long that took: with the newest frame there is.
+        Where as many streams run as may, the oldest ends.
+        """
         assert result.answer is not None, "only what was found can be followed"
         try:
             followers = [self._mora.follow(o.prompt) for o in result.answer.objects]
@@ -85,19 +93,30 @@ class FollowThread:
             result.camera,
             start,
             result.frame_ids[-1],
-            tuple(o.mask_logits[-1] for o in objects),
+            # Copies: the clip's other masks need not be held for them.
+            tuple(o.mask_logits[-1].copy() for o in objects),
             tuple(o.score for o in objects),
         )
         followed = _Followed(
             buffer,
             followers,
-            start + round(seconds * 1e9),
+            max(start, buffer.newest or start) + round(seconds * 1e9),
             time.monotonic() + seconds + self._frame_wait,
             newest,
+            time.monotonic(),
         )
+        self._make_room()
         with self._changed:
             self._followed[result.question_id] = followed
             self._changed.notify_all()
+
+    def _make_room(self) -> None:
+        while True:
+            with self._changed:
+                if len(self._followed) < self._most:
+                    return
+                oldest = min(self._followed, key=lambda k: self._followed[k].began)
+            self.cancel(oldest)
 
     def cancel(self, question_id: str) -> bool:
         """End a question's stream: its newest masks come again, marked as the last."""
@@ -132,34 +151,45 @@ class FollowThread:
                 if work is None:
                     self._changed.wait(0.2 if self._followed else None)
                     continue
-            question_id, followed, frame = work
-            if frame is None:
+            question_id, followed, frames = work
+            if not frames:
                 self.cancel(question_id)
                 continue
             try:
-                self._mask(question_id, followed, frame)
+                self._pass_by(followed, frames[:-1])
+                self._mask(question_id, followed, frames[-1])
             except BadFrameError:
-                followed.buffer.tidy()
+                pass  # it is let go below
             except Exception as error:  # noqa: BLE001 - one stream must not end the others
                 self._on_error(f"following {question_id} failed: {error!r}")
                 self.cancel(question_id)
+            followed.buffer.tidy()
 
-    def _next(self) -> tuple[str, _Followed, BufferedFrame | None] | None:
-        """A question and its next frame; no frame: its time is over."""
+    def _next(self) -> tuple[str, _Followed, list[BufferedFrame]] | None:
+        """A question and its next frame, after those to skip; no frame: its time is over."""
         for question_id, followed in self._followed.items():
             waiting = followed.buffer.after(followed.newest.stamp)
             if len(waiting) > MOST_BEHIND:
                 followed.buffer.counts["follow_skipped"] += len(waiting) - 1
-                waiting = waiting[-1:]
+            else:
+                waiting = waiting[:1]
             if waiting:
                 # To the end of the line: a slow stream must not starve the others.
                 self._followed[question_id] = self._followed.pop(question_id)
-                return question_id, followed, waiting[0]
+                return question_id, followed, waiting
             newest = followed.buffer.newest
             went_back = newest is not None and newest < followed.newest.stamp
             if went_back or time.monotonic() > followed.patience:
-                return question_id, followed, None
+                return question_id, followed, []
         return None
+
+    def _pass_by(self, followed: _Followed, skipped: list[BufferedFrame]) -> None:
+        """Tracks go through frames that others have encoded, though no mask is drawn there."""
+        for frame in skipped:
+            if frame.encoded:
+                features = frame.features(self._mora)
+                for follower in followed.objects:
+                    follower.pass_by(features)
 
     def _mask(self, question_id: str, followed: _Followed, frame: BufferedFrame) -> None:
         features = frame.features(self._mora)

@@ -164,6 +164,7 @@ class MoraNode(LifecycleNode):
                 frame_wait=self._value("frame_wait"),
                 encode_ahead=self._ahead,
                 recent=self._value("window"),
+                follow_streams=self._value("follow_streams"),
             ),
             self._deliver,
             self._on_engine_error,
@@ -206,7 +207,7 @@ class MoraNode(LifecycleNode):
             self._outputs.close()
             self.destroy_publisher(self._diagnostics)
         self._outputs = self._diagnostics = None
-        self._buffers = []
+        self._buffers, self._given = [], {}
         self.mora = None
 
     # --- inputs

@@ -89,6 +89,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("deadline", 30.0, "Questions that wait longer are EXPIRED (s).", 0.0, 3600.0),
     Parameter("frame_wait", 2.0, "How long a question waits for its frames (s).", 0.0, 600.0),
     Parameter(
+        "follow_streams", 16, "Most answers followed at once; a further ends the oldest.", 1, 1000
+    ),
+    Parameter(
         "encode_ahead",
         "auto",
         "Which frames are encoded before a question asks: all, those of the newest window, or "

@@ -11,11 +11,12 @@ import torch
 from lisa_layout import write_lisa
 
 from groundmore_ros.errors import ModelError
-from groundmore_ros.export import onnx_file, parity
+from groundmore_ros.export import exporting, onnx_file, parity
 from groundmore_ros.export.exporting import ExportOptions, export_onnx
 from groundmore_ros.mora import Mora
 from groundmore_ros.mora.backends.graph import DECODER, ENCODER
 from groundmore_ros.mora.backends.manifest import Manifest
+from groundmore_ros.mora.backends.onnx import OnnxGraph
 
 REFUSED = {"Resize", "OneHot", "Tile", "NonZero", "If", "Loop"}
 
@@ -108,6 +109,41 @@ def test_a_file_that_is_not_as_the_model_is_not_left(
     with pytest.raises(ModelError, match="is not as the model: differs by .*; expected 0"):
         export_onnx(str(lisa), DECODER, tmp_path, ExportOptions())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_that_are_not_finite_are_refused(
+    lisa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where half precision overflows: a NaN is in no mask and larger than nothing."""
+    run = OnnxGraph.run
+
+    def overflowing(self: OnnxGraph, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        masks, *others = run(self, *inputs)
+        return masks.masked_fill(masks < 0, torch.nan), *others
+
+    monkeypatch.setattr(OnnxGraph, "run", overflowing)
+    with pytest.raises(ModelError, match="numbers that are not finite, for 1 frames"):
+        export_onnx(str(lisa), DECODER, tmp_path, ExportOptions())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_exporter_that_fails_leaves_nothing_and_says_so(
+    lisa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise onnx.checker.ValidationError("no such operator")
+
+    monkeypatch.setattr(exporting, "compare", failing)
+    with pytest.raises(ModelError, match="sam_decoder.onnx is not as the model: no such operator"):
+        export_onnx(str(lisa), DECODER, tmp_path, ExportOptions())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_without_git_exports(
+    lisa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert export_onnx(str(lisa), DECODER, tmp_path, ExportOptions()).commit is None
 
 
 def test_what_there_is_not(lisa: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ class FakeMora:
     name = "fake"
 
     def __init__(self) -> None:
-        self.encoded = self.seen = 0
+        self.encoded = self.seen = self.passed = 0
         self.groups: list[int] = []
         self.fail_at = -1
         self.gate = threading.Event()
@@ -46,6 +46,9 @@ class FakeMora:
     def follow(self, prompt: str) -> "FakeMora":
         assert prompt == "prompt"
         return self
+
+    def pass_by(self, frame: Encoded) -> None:
+        self.passed += 1
 
     def see(self, frame: Encoded) -> np.ndarray:
         self.seen += 1
@@ -90,6 +93,7 @@ class Bench:
             "frame_wait": 0.3,
             "encode_ahead": "always",
             "recent": 1.0,
+            "follow_streams": 2,
         }
         self.engine = AnswerEngine(
             self.mora,  # type: ignore[arg-type]
@@ -139,6 +143,13 @@ class Bench:
         with self.arrived:
             self.arrived.wait_for(lambda: len(self.results) >= count, 10)
         return [(r.question_id, r.status.name) for r in self.results]
+
+
+def wait_for(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -263,7 +274,13 @@ def test_cameras_take_turns() -> None:
             assert buffer.judge(stamp) is Verdict.TAKEN
             buffer.add(BufferedFrame(stamp, "camera", 100, decode))
     settings = EngineSettings(
-        clip_frames=4, queue_size=3, deadline=5, frame_wait=1, encode_ahead="always", recent=1
+        clip_frames=4,
+        queue_size=3,
+        deadline=5,
+        frame_wait=1,
+        encode_ahead="always",
+        recent=1,
+        follow_streams=1,
     )
     engine = AnswerEngine(
         bench.mora,  # type: ignore[arg-type]
@@ -326,10 +343,7 @@ def test_broken_frames_are_left_out_and_counted(bench: Bench) -> None:
     fill(bench)
     bench.ask("a")
     assert bench.wait(1) == [("a", "NO_OBJECT")]
-    deadline = time.monotonic() + 5
-    while not bench.buffer.counts["broken"] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert bench.buffer.counts["broken"] == 1
+    wait_for(lambda: bench.buffer.counts["broken"] == 1)
 
 
 def test_stop_cancels_what_waits() -> None:
@@ -353,6 +367,37 @@ def test_on_question_encodes_nothing_ahead() -> None:
     bench.wait(1)
     assert bench.mora.encoded == 4
     bench.engine.stop()
+
+
+def test_what_questions_encode_is_bounded_too() -> None:
+    bench = Bench(encode_ahead="on_question")
+    bench.buffer = bench.engine._buffers[0] = ClipBuffer(
+        "/image", rate=5.0, seconds=100.0, nbytes=10 * 105
+    )
+    fill(bench)  # 100 bytes each; 10 more with features
+    try:
+        for k in range(10):
+            bench.ask(str(k), end=SECOND + k * SECOND // 5)
+            bench.wait(k + 1)
+        assert bench.buffer.fill()[2].host <= 10 * 105
+    finally:
+        bench.engine.stop()
+
+
+def test_an_encoder_that_fails_for_a_while_loses_no_frame(bench: Bench) -> None:
+    encode, failures = bench.mora.encode, iter(range(2))
+
+    def failing(frame: np.ndarray) -> Encoded:
+        if next(failures, None) is not None:
+            raise RuntimeError("out of memory")
+        return encode(frame)
+
+    bench.mora.encode = failing  # type: ignore[method-assign]
+    fill(bench)
+    wait_for(lambda: bench.buffer.fill()[1] == 10)
+    assert bench.buffer.counts["broken"] == 0
+    assert bench.engine.failures == 2
+    assert "out of memory" in bench.errors[0]
 
 
 def test_an_answer_that_cannot_be_delivered_is_a_failed_one(bench: Bench) -> None:
@@ -384,6 +429,34 @@ def test_an_answer_is_followed_until_its_time_is_over(bench: Bench) -> None:
     assert len(bench.live) == 3
     assert bench.mora.encoded <= 9  # each frame once, whoever asks
     assert [float(m.mask_logits[0][0, 0]) for m in bench.live] == [1.0, 2.0, 3.0]
+
+
+def test_following_begins_with_the_answer_however_long_that_took(bench: Bench) -> None:
+    fill(bench, 3)  # the clip ends at 1.4 s
+    bench.mora.gate.clear()
+    bench.ask("a", "follow it", follow=0.5)
+    bench.mora.answering.wait(10)
+    for k in range(3, 15):  # to 3.8 s, more frames than may wait
+        bench.frame(SECOND + k * SECOND // 5)
+    wait_for(lambda: bench.buffer.fill()[1] == 15)
+    bench.mora.gate.set()
+    assert bench.wait_live(1) == [(3.8, False)]
+    assert bench.mora.passed == 11  # the track goes through what is not drawn
+    assert bench.buffer.counts["follow_skipped"] == 11
+    for k in range(15, 19):
+        bench.frame(SECOND + k * SECOND // 5)
+    assert bench.wait_live(4)[1:] == [(4.0, False), (4.2, False), (4.4, True)]
+
+
+def test_a_further_stream_ends_the_oldest(bench: Bench) -> None:
+    fill(bench, 3)
+    for question_id in ("a", "b", "c"):  # follow_streams is 2
+        bench.ask(question_id, "follow it", follow=60.0)
+    assert bench.wait_live(1) == [(1.4, True)]
+    assert bench.live[0].question_id == "a"
+    bench.frame(SECOND + 3 * SECOND // 5)
+    bench.wait_live(3)
+    assert {m.question_id for m in bench.live[1:]} == {"b", "c"}
 
 
 @pytest.mark.parametrize("ending", ["empty", "again", "stop"])
@@ -517,9 +590,7 @@ def test_publishing_that_fails_ends_no_thread(bench: Bench) -> None:
     live = bench.engine.following._deliver
     bench.engine.following._deliver = lambda masks, frame: (_ for _ in ()).throw(OSError("gone"))
     bench.frame(SECOND + 3 * SECOND // 5)
-    deadline = time.monotonic() + 5
-    while not bench.errors and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: bool(bench.errors))
     assert "delivering masks of a failed" in bench.errors[0]
     bench.engine.following._deliver = live
     bench.frame(SECOND + 4 * SECOND // 5)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node over real DDS, with the shipped model."""
 
+import gc
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -76,11 +78,18 @@ class World:
             self._spinning.append((executor, thread))
 
     def start(self) -> "World":
-        assert self.node.trigger_configure().name == "SUCCESS"
-        assert self.node.trigger_activate().name == "SUCCESS"
+        for name in ("configure", "activate"):
+            assert self.transition(name) == "SUCCESS"
         self.wait(lambda: self.questions.get_subscription_count() > 0)
         self.wait(lambda: self.texts.get_subscription_count() > 0)
         return self
+
+    def transition(self, name: str) -> str:
+        """As by its service: on the thread that runs the node's callbacks."""
+        executor, _ = self._spinning[0]
+        task = executor.create_task(getattr(self.node, f"trigger_{name}"))
+        self.wait(task.done)
+        return str(task.result().name)
 
     def wait(self, done: Callable[[], Any], patience: float = PATIENCE) -> None:
         deadline = time.monotonic() + patience
@@ -196,11 +205,11 @@ def test_another_camera_after_deactivation() -> None:
     try:
         first = world.camera(qos=QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE))
         first.film(world, frames=3)
-        assert world.node.trigger_deactivate().name == "SUCCESS"
+        assert world.transition("deactivate") == "SUCCESS"
         world.robot.destroy_publisher(first.publisher)
         late = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
         camera = world.camera(qos=late)
-        assert world.node.trigger_activate().name == "SUCCESS"
+        assert world.transition("activate") == "SUCCESS"
         camera.film(world, START + 20 * SECOND, frames=5)
     finally:
         world.close()
@@ -522,14 +531,17 @@ def test_lifecycle(world: World) -> None:
     world.camera().film(world)
     model = world.node.mora
     assert model is not None
-    assert world.node.trigger_deactivate().name == "SUCCESS"
-    assert world.node.trigger_activate().name == "SUCCESS"
+    assert world.transition("deactivate") == "SUCCESS"
+    assert world.transition("activate") == "SUCCESS"
     world.wait(lambda: world.questions.get_subscription_count() > 0)
     assert world.answer(world.ask()).frames == 16
-    assert world.node.trigger_deactivate().name == "SUCCESS"
-    assert world.node.trigger_cleanup().name == "SUCCESS"
+    assert world.transition("deactivate") == "SUCCESS"
+    buffer = weakref.ref(world.node._buffers[0])
+    assert world.transition("cleanup") == "SUCCESS"
+    gc.collect()
     assert world.node.mora is None
-    assert world.node.trigger_configure().name == "SUCCESS"
+    assert buffer() is None  # its frames' features are a model's memory
+    assert world.transition("configure") == "SUCCESS"
 
 
 def test_deactivation_cancels_what_waits(world: World) -> None:
@@ -539,7 +551,7 @@ def test_deactivation_cancels_what_waits(world: World) -> None:
     engine = world.node._engine
     assert engine is not None
     world.wait(lambda: engine.queue_length == 1)
-    assert world.node.trigger_deactivate().name == "SUCCESS"
+    assert world.transition("deactivate") == "SUCCESS"
     assert world.answer(question_id).status == Status.CANCELLED
 
 
@@ -622,7 +634,7 @@ def test_configure_fails_with_a_message(
 ) -> None:
     world = World(**parameters)
     try:
-        assert world.node.trigger_configure().name == "FAILURE"
+        assert world.transition("configure") == "FAILURE"
     finally:
         world.close()
     assert complaint in capfd.readouterr().err
