@@ -18,7 +18,7 @@ BENCHES = {
     "decoder": "SAM's mask decoder, 16 frames with a prompt each, one mask a frame.",
     "encoder": "SAM's image encoder, one frame.",
     "question": "A question about 16 frames of 1280x720; what is kept is what the node keeps.",
-    "follow": "From a live frame at 10 Hz to its mask, in the node's engine.",
+    "follow": "From a live JPEG of 1280x720 to its masks' messages, 10 Hz, in the node's engine.",
     "ingest": "What a frame costs the image callback.",
     "bags": "300 JPEGs of 1280x720 in an MCAP file, read and decoded.",
     "node --seconds 30": "A real node over DDS, 1280x720 at 30 Hz, while questions never stop.",

@@ -117,14 +117,15 @@ def follow(
     decoder: DecoderOption = "torch",
     out: Path = OUT,
 ) -> None:
-    """From a live frame to its mask: followed, and asked for anew."""
+    """From a live JPEG of 1280x720 to its mask: followed, and asked for anew."""
     require_ros()
     prepare_file(out)
     from groundmore_ros.mora import Mora
     from groundmore_ros.ros.follow_bench import bench_follow
 
     mora = Mora.from_pretrained(model, encoder=encoder, decoder=decoder)
-    frames, question = _recording()
+    recorded, question = _recording()
+    frames = _enlarged(recorded)
     _tell(out, {model: bench_follow(mora, frames, question, rate, seconds)})
 
 
@@ -200,19 +201,24 @@ def _recording() -> tuple[list[Any], str]:
     raise GroundmoreError("no sample shows an object that can be asked for")
 
 
-def _pictures(count: int, width: int = 1280, height: int = 720) -> list[Any]:
-    """Frames of a sample, enlarged, forward and back again."""
+def _enlarged(frames: list[Any], width: int = 1280, height: int = 720) -> list[Any]:
     import numpy as np
     from PIL import Image
 
+    return [np.array(Image.fromarray(f).resize((width, height))) for f in frames]
+
+
+def _pictures(count: int, width: int = 1280, height: int = 720) -> list[Any]:
+    """Frames of a sample, enlarged, forward and back again."""
     frames, _ = _recording()
-    there = [np.array(Image.fromarray(f).resize((width, height))) for f in frames[:count]]
+    there = _enlarged(frames[:count], width, height)
     around = there + there[-2:0:-1]
     return [around[k % len(around)] for k in range(count)]
 
 
 def _tell(out: Path | None, tables: dict[str, list[dict[str, Any]]]) -> None:
     _write(out, {"hardware": _hardware(), "tables": tables})
+    typer.echo(_hardware())
     for name, rows in tables.items():
         _print(rows, name)
 

@@ -105,7 +105,8 @@ def build(part: Part, folder: Path, target: str) -> Path:
         MissingDependencyError: TensorRT is not installed.
     """
     path = folder / f"{part.stem}.onnx"
-    return build_engine(path, Manifest.read(path.with_suffix(".json")), load_target(target))
+    manifest = Manifest.read(path.with_suffix(".json"))
+    return build_engine(path, manifest, load_target(target, part))
 
 
 def check_engine(name: str, part: Part, folder: Path, target: str) -> dict[str, float]:
@@ -117,7 +118,7 @@ def check_engine(name: str, part: Part, folder: Path, target: str) -> dict[str, 
     model = Mora.from_pretrained(name, dtype="float32", device="cuda").model
     path = folder / f"{part.stem}.onnx"
     manifest = Manifest.read(path.with_suffix(".json"))
-    graph = TensorRtGraph(path, manifest, part, "cuda", load_target(target))
+    graph = TensorRtGraph(path, manifest, part, "cuda", load_target(target, part))
     # TensorRT computes float32 in TF32 by default, as torch does not: masks are what counts.
     figures = compare(model, part.name, graph_of(model.segmenter, part), graph)
     check(figures, "mixed")

@@ -5,13 +5,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from groundmore_ros.errors import ModelError
 from groundmore_ros.measuring import in_turns
@@ -65,22 +66,40 @@ def bench_question(
 
 
 def _encoding(mora: Mora, way: Callable[[], Any]) -> dict[str, float]:
-    """How often a way runs the image encoder, and for how long in all."""
-    segmenter, calls = mora.model.segmenter, []
-    encode = segmenter.image_encoder.forward
-
-    def counted(pixels: Tensor) -> Any:
-        began = time.perf_counter()
-        encoded = encode(pixels)
-        calls.append(time.perf_counter() - began)
-        return encoded
-
-    segmenter.image_encoder.forward = counted
-    try:
+    """How often a way runs SAM's encoder and CLIP, wherever they run, and for how long in all."""
+    model, segmenter = mora.model, mora.model.segmenter
+    # The class, as the plain way has an encoder of its own; or the graph that stands in for it.
+    graph = segmenter.graphs.get("encoder")
+    sam = (type(graph), "run") if graph else (type(segmenter.image_encoder), "forward")
+    told = {}
+    with ExitStack() as stack:
+        counted = {"encoder": sam, "CLIP": (type(model), "patch_features")}
+        for what, (owner, name) in counted.items():
+            told[what] = stack.enter_context(_timed(owner, name, model.device))
         way()
+    calls: dict[str, float] = {f"{what} calls": len(taken) for what, taken in told.items()}
+    return calls | {f"{what} (s)": float(sum(taken)) for what, taken in told.items()}
+
+
+@contextmanager
+def _timed(owner: type, name: str, device: torch.device) -> Iterator[list[float]]:
+    """The seconds that each call of a method takes."""
+    seconds: list[float] = []
+    method = getattr(owner, name)
+
+    def timed(*given: Any) -> Any:
+        began = time.perf_counter()
+        found = method(*given)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - began)
+        return found
+
+    setattr(owner, name, timed)
+    try:
+        yield seconds
     finally:
-        segmenter.image_encoder.forward = encode
-    return {"encoder calls": len(calls), "encoder (s)": float(sum(calls))}
+        setattr(owner, name, method)
 
 
 def bench_together(

@@ -53,7 +53,8 @@ class NodeBench:
     def report(self) -> dict[str, Any]:
         """Plain values."""
         interval = 1000 / FPS
-        memory_start = next((m for t, m in self.memory if t >= min(60.0, self.seconds / 2)), 0.0)
+        settled = min(60.0, self.seconds / 2)
+        memory_start = next((m for t, m in self.memory if t >= settled), 0.0)
         memory_end = self.memory[-1][1] if self.memory else 0.0
         return {
             "transport": self.transport,
@@ -73,7 +74,7 @@ class NodeBench:
             "question latency p95 (s)": (
                 float(np.percentile(self.latencies, 95)) if self.latencies else None
             ),
-            "memory after 1 min (MB)": memory_start,
+            f"memory after {settled:g} s (MB)": memory_start,
             "memory at the end (MB)": memory_end,
             "memory growth": memory_end / memory_start - 1 if memory_start else None,
         }

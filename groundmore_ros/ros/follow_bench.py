@@ -4,12 +4,14 @@
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundmore_ros.bags.records import LiveMasks, Result
+from groundmore_ros.bags.images import decode_compressed, to_jpeg
+from groundmore_ros.bags.records import LiveMasks, Result, live_fields
 from groundmore_ros.mora.answer import Status
 from groundmore_ros.mora.assistant import Mora
 from groundmore_ros.ros.clip_buffer import BufferedFrame, ClipBuffer
@@ -22,10 +24,10 @@ CLIP = 16  # frames
 
 
 class _Camera:
-    """Sends a recording's frames at a rate of real time; takes note of when, and of each mask."""
+    """Sends a recording's frames as JPEGs, in real time; takes note of when, and of each mask."""
 
     def __init__(self, mora: Mora, frames: Sequence[NDArray[np.uint8]], rate: float) -> None:
-        self.frames, self.rate = frames, rate
+        self.files, self.rate = [to_jpeg(f) for f in frames], rate
         self.sent: dict[int, float] = {}
         self.masked: dict[int, float] = {}
         self.answered = threading.Event()
@@ -56,7 +58,9 @@ class _Camera:
 
     def _on_live(self, masks: LiveMasks, frame: BufferedFrame | None) -> None:
         if frame is not None:
+            messages = list(live_fields(masks))  # all but what DDS does with them
             self.masked[masks.stamp] = time.monotonic()
+            assert messages
 
     def send(self, count: int) -> None:
         """Send the next frames, each when its time has come."""
@@ -66,11 +70,12 @@ class _Camera:
             time.sleep(max(0.0, began + k / self.rate - time.monotonic()))
             stamp = SECOND + round((first + k) * SECOND / self.rate)
             # Back and forth, so that the scene never jumps.
-            at = (first + k) % (2 * len(self.frames) - 2)
-            picture = self.frames[min(at, 2 * len(self.frames) - 2 - at)]
+            at = (first + k) % (2 * len(self.files) - 2)
+            file = self.files[min(at, 2 * len(self.files) - 2 - at)]
             self.sent[stamp] = time.monotonic()
             self.buffer.judge(stamp)
-            self.buffer.add(BufferedFrame(stamp, "camera", picture.nbytes, picture.copy))
+            decode = partial(decode_compressed, file)
+            self.buffer.add(BufferedFrame(stamp, "camera", len(file), decode))
             self.engine.frame_arrived()
             self.on_frame(stamp)
 
@@ -107,6 +112,8 @@ def bench_follow(
     seconds: float,
 ) -> list[dict[str, Any]]:
     """Live masks of each frame: by following an answer, and by asking anew for each frame.
+
+    The clock runs from the arrival of a JPEG to the messages of its masks, DDS left out.
 
     Args:
         mora: the model.

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """SAM's parts elsewhere than in torch: ONNX Runtime for real, TensorRT by a stand-in."""
 
+import contextlib
 import json
+import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +20,9 @@ from onnx import TensorProto, helper
 from groundmore_ros.errors import MissingDependencyError, ModelError
 from groundmore_ros.mora import Mora
 from groundmore_ros.mora.backends import tensorrt
+from groundmore_ros.mora.backends.graph import DECODER, ENCODER
 from groundmore_ros.mora.backends.manifest import Manifest
+from groundmore_ros.mora.backends.onnx import OnnxGraph
 from groundmore_ros.mora.backends.target import load_target, target_names
 from groundmore_ros.simulation import generate
 
@@ -73,17 +78,33 @@ def test_a_missing_or_foreign_file_is_refused_with_the_command(
     spoil(copy)
     with pytest.raises(ModelError, match=complaint) as caught:
         Mora.from_pretrained("mora-nano", decoder="onnx", engines=copy)
-    if "manifest:" not in str(caught.value):
-        command = f"groundmore export decoder --model mora-nano --to onnx --out {copy}"
-        assert command in str(caught.value) or "is no manifest" in complaint
+    command = f"groundmore export decoder --model mora-nano --to onnx --out {copy}"
+    assert command in str(caught.value)
+
+
+def test_a_provider_that_this_runtime_lacks(nano_engines: Path) -> None:
+    complaint = "shall run by CUDAExecutionProvider, but this ONNX Runtime has"
+    with pytest.raises(ModelError, match=complaint):
+        OnnxGraph(nano_engines / "sam_decoder.onnx", DECODER, "cuda")
+
+
+def test_commands_name_what_they_write_and_make_it_as_it_was(copy: Path) -> None:
+    (copy / "sam_decoder.onnx").rename(copy / "mine.onnx")
+    file = f"onnx:{copy / 'mine.onnx'}"
+    with pytest.raises(ModelError, match=r"\(which writes sam_decoder.onnx\)"):
+        Mora.from_pretrained("mora-nano", decoder=file)
+    with pytest.raises(ModelError, match="describe it in .*mine.yaml"):
+        Mora.from_pretrained("mora-nano", encoder=file)
+    (copy / "mine.onnx").rename(copy / "sam_decoder.onnx")
+    _changed(copy, sha256="0", precision="mixed", opset=17)
+    with pytest.raises(ModelError, match="--precision mixed --opset 17$"):
+        Mora.from_pretrained("mora-nano", decoder="onnx", engines=copy)
 
 
 def test_fine_tuned_weights_are_other_weights_and_half_precision_is_not(
     nano: Mora, nano_engines: Path
 ) -> None:
     from copy import deepcopy
-
-    from groundmore_ros.mora.backends.graph import DECODER
 
     manifest = Manifest.read(nano_engines / "sam_decoder.json")
     segmenter = deepcopy(nano.model.segmenter)
@@ -101,7 +122,7 @@ def test_fine_tuned_weights_are_other_weights_and_half_precision_is_not(
         ({"decoder": "openvino"}, "decoder is 'openvino'; expected one of torch, onnx, tensorrt"),
         ({"encoder": "torch:x.onnx"}, "encoder is 'torch:x.onnx'"),
         ({"decoder": "onnx", "provider": "npu"}, "provider is 'npu'"),
-        ({"decoder": "onnx", "provider": "cuda"}, "CUDAExecutionProvider, but this ONNX Runtime"),
+        ({"decoder": "onnx", "provider": "cuda"}, "provider is 'cuda', on the device cpu"),
         ({"decoder": "tensorrt"}, "TensorRT needs a GPU; the device is cpu|tensorrt is missing"),
         ({"decoder": "tensorrt", "target": "toaster"}, "target 'toaster' cannot be read"),
     ],
@@ -254,7 +275,7 @@ def test_an_engine_is_built_for_its_target(
     fake = _fake()
     monkeypatch.setitem(sys.modules, "tensorrt", fake)
     file = copy / "sam_decoder.onnx"
-    manifest, target = Manifest.read(copy / "sam_decoder.json"), load_target("jetson-orin")
+    manifest, target = Manifest.read(copy / "sam_decoder.json"), load_target("jetson-orin", DECODER)
     engine = tensorrt.build_engine(file, manifest, target)
     assert engine.read_bytes() == b"plan"
     assert engine.name.startswith("sam_decoder-jetson-orin-")
@@ -276,10 +297,10 @@ def test_an_engine_is_known_by_all_that_it_depends_on(
 ) -> None:
     fake = _fake()
     monkeypatch.setitem(sys.modules, "tensorrt", fake)
-    file, target = copy / "sam_decoder.onnx", load_target("discrete")
+    file, target = copy / "sam_decoder.onnx", load_target("discrete", DECODER)
     names = {tensorrt.engine_path(file, "fp32", target).name}
     names.add(tensorrt.engine_path(file, "mixed", target).name)
-    names.add(tensorrt.engine_path(file, "fp32", load_target("jetson-thor")).name)
+    names.add(tensorrt.engine_path(file, "fp32", load_target("jetson-thor", DECODER)).name)
     fake.__version__ = "11.0.0"
     names.add(tensorrt.engine_path(file, "fp32", target).name)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
@@ -303,22 +324,87 @@ def test_what_cannot_be_built_leaves_nothing(
     before = sorted(copy.iterdir())
     manifest = Manifest.read(copy / "sam_decoder.json")
     with pytest.raises(ModelError, match=complaint):
-        tensorrt.build_engine(copy / "sam_decoder.onnx", manifest, load_target("discrete"))
+        tensorrt.build_engine(copy / "sam_decoder.onnx", manifest, load_target("discrete", DECODER))
     assert sorted(copy.iterdir()) == before
 
 
 def test_targets() -> None:
     assert target_names() == ["discrete", "jetson-orin", "jetson-thor"]
     for name in target_names():
-        least, usual, most = load_target(name).frames
+        least, usual, most = load_target(name, DECODER).frames
         assert least == 1 <= usual <= most
+        assert load_target(name, ENCODER).frames == (1, 1, 1)  # frames are encoded as they come
 
 
 def test_a_target_of_the_users(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("frames: [1, 2, 4]\nworkspace_bytes: 1000\n")
-    target = load_target(str(file))
+    file.write_text("encoder: [1, 1, 2]\ndecoder: [1, 2, 4]\nworkspace_bytes: 1000\n")
+    target = load_target(str(file), DECODER)
+    assert target.told == str(file)
     assert (target.name, target.frames, target.workspace_bytes) == ("mine", (1, 2, 4), 1000)
-    file.write_text("frames: [1, 2, 4]\nfast: true\n")
+    file.write_text("encoder: [1, 1, 2]\ndecoder: [1, 2, 4]\nfast: true\n")
     with pytest.raises(ModelError, match="unexpected keyword"):
-        load_target(str(file))
+        load_target(str(file), DECODER)
+    file.write_text("encoder: [1, 1, 2]\n")
+    with pytest.raises(ModelError, match="cannot be read .*'decoder'"):
+        load_target(str(file), DECODER)
+
+
+class _Runtime:
+    """Engines that deserialize, or do not, in this order."""
+
+    def __init__(self, *engines: Any) -> None:
+        self.engines = list(engines)
+
+    def __call__(self, logger: Any) -> "_Runtime":
+        return self
+
+    def deserialize_cuda_engine(self, content: bytes) -> Any:
+        return self.engines.pop(0)
+
+
+@pytest.fixture
+def stand_in(copy: Path, gpu: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Opens the decoder by TensorRT, for a target of the user's."""
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
+    target = copy / "mine.yaml"
+    target.write_text("encoder: [1, 1, 1]\ndecoder: [1, 2, 4]\n")
+
+    def open_engine(fake: Any) -> tensorrt.TensorRtGraph:
+        monkeypatch.setitem(sys.modules, "tensorrt", fake)
+        file, manifest = copy / "sam_decoder.onnx", Manifest.read(copy / "sam_decoder.json")
+        profile = load_target(str(target), DECODER)
+        if hasattr(fake, "Runtime"):
+            tensorrt.build_engine(file, manifest, profile)
+        return tensorrt.TensorRtGraph(file, manifest, DECODER, "cuda", profile)
+
+    return open_engine
+
+
+def test_a_missing_engine_is_refused_with_the_command(
+    copy: Path, stand_in: Callable[..., Any]
+) -> None:
+    command = (
+        f"groundmore export decoder --model mora-nano --to tensorrt --target {copy}/mine.yaml "
+        f"--out {copy} --build-only"
+    )
+    with pytest.raises(ModelError, match=f"no engine .*; build it: {re.escape(command)}$"):
+        stand_in(_fake())
+
+
+def test_an_engine_that_does_not_load_is_built_anew(stand_in: Callable[..., Any]) -> None:
+    fake, engine = _fake(), SimpleNamespace(create_execution_context=lambda: "context")
+    fake.Runtime = _Runtime(None, engine)
+    assert stand_in(fake).where == "tensorrt 10.3.0 (mine)"
+    assert fake.Runtime.engines == []
+    fake.Runtime = _Runtime(None, None)
+    with pytest.raises(ModelError, match="cannot be loaded, nor what was built in its place"):
+        stand_in(fake)
+
+
+def test_an_engine_without_room_to_run_says_so(stand_in: Callable[..., Any]) -> None:
+    fake = _fake()
+    fake.Runtime = _Runtime(SimpleNamespace(create_execution_context=lambda: None))
+    with pytest.raises(ModelError, match="for want of memory; expected room for 4 frames"):
+        stand_in(fake)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime: the provider is chosen on purpose, and the one that runs is checked."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from groundmore_ros.errors import MissingDependencyError, ModelError
 from groundmore_ros.mora.backends.graph import Part, as_inputs
 
 __all__ = ["PROVIDERS", "OnnxGraph"]
+
+_LOG = logging.getLogger(__name__)
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -41,6 +44,8 @@ class OnnxGraph:
             raise ModelError(f"provider is {provider!r}; expected auto, {', '.join(PROVIDERS)}")
         self._device = torch.device(device)
         self._on_host = kind == "cpu"
+        if not self._on_host and self._device.type != "cuda":
+            raise ModelError(f"provider is {provider!r}, on the device {device}; expected cuda")
         wanted = PROVIDERS[kind]
         available = self._ort.get_available_providers()
         if wanted not in available:
@@ -51,10 +56,9 @@ class OnnxGraph:
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
-        settings = {} if kind == "cpu" else {"device_id": str(self._device.index or 0)}
         try:
             self._session = self._ort.InferenceSession(
-                str(path), options, providers=[(wanted, settings)]
+                str(path), options, providers=_providers(kind, self._device, path.parent)
             )
         except Exception as error:  # its exceptions have no common base
             raise ModelError(f"{path} cannot be opened: {error}") from error
@@ -100,6 +104,27 @@ class OnnxGraph:
         torch.cuda.current_stream(self._device).synchronize()
         self._session.run_with_iobinding(binding)
         return tuple(outputs)
+
+
+def _providers(kind: str, device: torch.device, cache: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The provider that shall run, with settings; on a GPU all that follows it is on the GPU too.
+
+    https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html
+    """
+    if kind == "cpu":
+        return [(PROVIDERS["cpu"], {})]
+    cuda = (PROVIDERS["cuda"], {"device_id": str(device.index or 0)})
+    if kind == "cuda":
+        return [cuda]
+    _LOG.warning("ONNX Runtime builds TensorRT engines at the first frames: this takes minutes")
+    # Engines are kept beside the file, or every start would build them anew.
+    kept = {
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": str(cache),
+    }
+    return [(PROVIDERS["tensorrt"], cuda[1] | kept), cuda]
 
 
 def _runtime() -> Any:

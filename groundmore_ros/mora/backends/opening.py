@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from groundmore_ros.errors import ModelError
+from groundmore_ros.mora.backends.advice import export_command
 from groundmore_ros.mora.backends.graph import DECODER, ENCODER, Graph, Part
 from groundmore_ros.mora.backends.manifest import Manifest, file_digest
 from groundmore_ros.mora.backends.onnx import OnnxGraph
@@ -100,7 +101,8 @@ def open_graph(backend: str, part: Part, segmenter: Segmenter, where: Where) -> 
         return None
     folder = where.engines or engine_folder(where.model)
     path = Path(given).expanduser() if given else folder / f"{part.stem}.onnx"
-    command = f"groundmore export {part.name} --model {where.model} --to {kind} --out {path.parent}"
+    target = where.target if kind == "tensorrt" else None
+    command = export_command(part, where.model, path, target)
     if not path.is_file():
         raise ModelError(f"no {path}; make it: {command}")
     described = path.with_suffix(".yaml")
@@ -108,7 +110,12 @@ def open_graph(backend: str, part: Part, segmenter: Segmenter, where: Where) -> 
         if part.name != "encoder":
             raise ModelError(f"{described} describes an encoder; the decoder must be the model's")
         return _foreign(kind, path, described, part, segmenter, where)
-    manifest = Manifest.read(path.with_suffix(".json"))
+    try:
+        manifest = Manifest.read(path.with_suffix(".json"))
+    except ModelError as error:
+        other = f"; for an encoder of another maker, describe it in {described}" if given else ""
+        raise ModelError(f"{error}; make it: {command}{other}") from error
+    command = export_command(part, where.model, path, target, manifest)
     if manifest.part != part.name:
         raise ModelError(f"{path} is the {manifest.part}; expected the {part.name}: {command}")
     if not manifest.is_of(segmenter, part):
@@ -123,7 +130,7 @@ def open_graph(backend: str, part: Part, segmenter: Segmenter, where: Where) -> 
 def _graph(kind: str, path: Path, manifest: Manifest, part: Part, where: Where) -> Graph:
     if kind == "onnx":
         return OnnxGraph(path, part, where.device, where.provider)
-    return TensorRtGraph(path, manifest, part, where.device, load_target(where.target))
+    return TensorRtGraph(path, manifest, part, where.device, load_target(where.target, part))
 
 
 def _foreign(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from groundmore_ros.errors import MissingDependencyError, ModelError
+from groundmore_ros.mora.backends.advice import build_command
 from groundmore_ros.mora.backends.graph import Part, as_inputs
 from groundmore_ros.mora.backends.manifest import Manifest, file_digest
 
@@ -31,13 +32,15 @@ class Profile:
 
     Attributes:
         name: of the target.
+        told: how it is asked for: its name, or its file.
         frames: least, usual and most frames at once.
         workspace_bytes: scratch memory that layers may use.
         optimization_level: 0 to 5, how long the builder looks for fast kernels.
     """
 
     name: str
-    frames: tuple[int, int, int] = (1, 16, 32)
+    told: str
+    frames: tuple[int, int, int]
     workspace_bytes: int = 2 << 30
     optimization_level: int = 3
 
@@ -123,6 +126,11 @@ class TensorRtGraph:
         with torch.cuda.device(self._device):
             engine = self._load(trt, onnx, manifest, part, profile)
             self._context = engine.create_execution_context()
+            if self._context is None:
+                raise ModelError(
+                    f"TensorRT cannot run {part.stem}'s engine, most likely for want of memory; "
+                    f"expected room for {profile.frames[2]} frames at once"
+                )
         self._engine, self._part = engine, part
         self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         self._lock = threading.Lock()  # a context runs one thing at a time
@@ -133,10 +141,8 @@ class TensorRtGraph:
     def _load(trt: Any, onnx: Path, manifest: Manifest, part: Part, profile: Profile) -> Any:
         path = engine_path(onnx, manifest.precision, profile)
         if not path.is_file():
-            raise ModelError(
-                f"no engine {path}: groundmore export {part.name} --model {manifest.model} "
-                f"--to tensorrt --target {profile.name} --out {onnx.parent}"
-            )
+            command = build_command(part, manifest.model, onnx, profile.told)
+            raise ModelError(f"no engine {path}; build it: {command}")
         runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
         if engine is None:  # of another version or GPU in spite of its key, or damaged
@@ -157,7 +163,8 @@ class TensorRtGraph:
     def _once(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         with self._lock, torch.cuda.device(self._device):
             for name, tensor in zip(self._part.inputs, inputs, strict=True):
-                self._context.set_input_shape(name, tuple(tensor.shape))
+                if not self._context.set_input_shape(name, tuple(tensor.shape)):
+                    raise ModelError(f"TensorRT's {self._part.name} takes no {tuple(tensor.shape)}")
                 self._context.set_tensor_address(name, tensor.data_ptr())
             outputs = []
             for name in self._part.outputs:
