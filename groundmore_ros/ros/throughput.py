@@ -4,6 +4,7 @@
 import time
 
 import numpy as np
+import torch
 
 from groundmore_ros.errors import ModelError
 from groundmore_ros.mora.assistant import Mora
@@ -13,6 +14,8 @@ __all__ = ["choose_encode_ahead"]
 MODES = ("auto", "always", "recent", "on_question")
 SPARE = 0.7  # share of the time that encoding may take if every frame is to be encoded
 PROBE = (480, 640, 3)
+TRIES = 5
+ENOUGH = 2.0  # s, of probing: a model this slow is known after one
 
 
 def choose_encode_ahead(mora: Mora, wanted: str, rate: float) -> str:
@@ -30,9 +33,18 @@ def choose_encode_ahead(mora: Mora, wanted: str, rate: float) -> str:
         raise ModelError(f"encode_ahead is {wanted!r}; expected one of {', '.join(MODES)}")
     if wanted != "auto":
         return wanted
+    return "always" if _seconds(mora) * rate < SPARE else "recent"
+
+
+def _seconds(mora: Mora) -> float:
+    """What a frame takes: the median of a few, so that one hiccup does not decide."""
     frame = np.zeros(PROBE, np.uint8)
     mora.encode(frame)  # the first call prepares kernels
-    began = time.perf_counter()
-    mora.encode(frame)
-    share = (time.perf_counter() - began) * rate
-    return "always" if share < SPARE else "recent"
+    seconds: list[float] = []
+    while len(seconds) < TRIES and sum(seconds) < ENOUGH:
+        began = time.perf_counter()
+        mora.encode(frame)
+        if mora.model.device.type == "cuda":
+            torch.cuda.synchronize(mora.model.device)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds))
