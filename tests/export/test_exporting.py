@@ -102,13 +102,17 @@ def test_large_weights_go_beside_the_file(
     assert manifest.parity["largest_difference"] < 1e-4
 
 
+def _refused_leaving_nothing(lisa: Path, folder: Path, complaint: str) -> None:
+    with pytest.raises(ModelError, match=complaint):
+        export_onnx(str(lisa), DECODER, folder, ExportOptions())
+    assert list(folder.iterdir()) == []
+
+
 def test_a_file_that_is_not_as_the_model_is_not_left(
     lisa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parity, "WORST", 0.0)
-    with pytest.raises(ModelError, match="is not as the model: differs by .*; expected 0"):
-        export_onnx(str(lisa), DECODER, tmp_path, ExportOptions())
-    assert list(tmp_path.iterdir()) == []
+    _refused_leaving_nothing(lisa, tmp_path, "is not as the model: differs by .*; expected 0")
 
 
 def test_numbers_that_are_not_finite_are_refused(
@@ -122,9 +126,7 @@ def test_numbers_that_are_not_finite_are_refused(
         return masks.masked_fill(masks < 0, torch.nan), *others
 
     monkeypatch.setattr(OnnxGraph, "run", overflowing)
-    with pytest.raises(ModelError, match="numbers that are not finite, for 1 frames"):
-        export_onnx(str(lisa), DECODER, tmp_path, ExportOptions())
-    assert list(tmp_path.iterdir()) == []
+    _refused_leaving_nothing(lisa, tmp_path, "numbers that are not finite, for 1 frames")
 
 
 def test_an_exporter_that_fails_leaves_nothing_and_says_so(
@@ -134,9 +136,9 @@ def test_an_exporter_that_fails_leaves_nothing_and_says_so(
         raise onnx.checker.ValidationError("no such operator")
 
     monkeypatch.setattr(exporting, "compare", failing)
-    with pytest.raises(ModelError, match="sam_decoder.onnx is not as the model: no such operator"):
-        export_onnx(str(lisa), DECODER, tmp_path, ExportOptions())
-    assert list(tmp_path.iterdir()) == []
+    _refused_leaving_nothing(
+        lisa, tmp_path, "sam_decoder.onnx is not as the model: no such operator"
+    )
 
 
 def test_a_machine_without_git_exports(

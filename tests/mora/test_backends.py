@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 from groundmore_ros.errors import MissingDependencyError, ModelError
 from groundmore_ros.mora import Mora
 from groundmore_ros.mora.backends import tensorrt
+from groundmore_ros.mora.backends.advice import export_command
 from groundmore_ros.mora.backends.graph import DECODER, ENCODER
 from groundmore_ros.mora.backends.manifest import Manifest
 from groundmore_ros.mora.backends.onnx import OnnxGraph
@@ -96,6 +97,8 @@ def test_commands_name_what_they_write_and_make_it_as_it_was(copy: Path) -> None
     with pytest.raises(ModelError, match="describe it in .*mine.yaml"):
         Mora.from_pretrained("mora-nano", encoder=file)
     (copy / "mine.onnx").rename(copy / "sam_decoder.onnx")
+    told = export_command(DECODER, "m", copy / "mine.onnx", "discrete", build_only=True)
+    assert told.endswith(" --build-only (which takes sam_decoder.onnx)")
     _changed(copy, sha256="0", precision="mixed", opset=17)
     with pytest.raises(ModelError, match="--precision mixed --opset 17$"):
         Mora.from_pretrained("mora-nano", decoder="onnx", engines=copy)

@@ -6,11 +6,17 @@ from pathlib import Path
 from groundmore_ros.mora.backends.graph import Part
 from groundmore_ros.mora.backends.manifest import Manifest
 
-__all__ = ["build_command", "export_command"]
+__all__ = ["export_command"]
 
 
 def export_command(
-    part: Part, model: str, path: Path, target: str | None, manifest: Manifest | None = None
+    part: Part,
+    model: str,
+    path: Path,
+    target: str | None,
+    manifest: Manifest | None = None,
+    *,
+    build_only: bool = False,
 ) -> str:
     """How a part is exported anew.
 
@@ -20,16 +26,14 @@ def export_command(
         path: the ONNX file that was looked for.
         target: of the engine; None where ONNX Runtime runs the file.
         manifest: of what lies there, where it is to be made as it was.
+        build_only: the ONNX file is there, and only its engine is missing: no checkpoint is needed.
     """
     to = "onnx" if target is None else f"tensorrt --target {target}"
     command = f"groundmore export {part.name} --model {model} --to {to} --out {path.parent}"
     if manifest is not None:
         command += f" --precision {manifest.precision} --opset {manifest.opset}"
+    if build_only:
+        command += " --build-only"
     if path.name != f"{part.stem}.onnx":
-        command += f" (which writes {part.stem}.onnx)"
+        command += f" (which {'takes' if build_only else 'writes'} {part.stem}.onnx)"
     return command
-
-
-def build_command(part: Part, model: str, path: Path, target: str) -> str:
-    """How the engine of an ONNX file is built that is there; no checkpoint is needed."""
-    return f"{export_command(part, model, path, target)} --build-only"

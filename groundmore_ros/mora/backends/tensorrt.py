@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from groundmore_ros.errors import MissingDependencyError, ModelError
-from groundmore_ros.mora.backends.advice import build_command
+from groundmore_ros.mora.backends.advice import export_command
 from groundmore_ros.mora.backends.graph import Part, as_inputs
 from groundmore_ros.mora.backends.manifest import Manifest, file_digest
 
@@ -141,7 +141,7 @@ class TensorRtGraph:
     def _load(trt: Any, onnx: Path, manifest: Manifest, part: Part, profile: Profile) -> Any:
         path = engine_path(onnx, manifest.precision, profile)
         if not path.is_file():
-            command = build_command(part, manifest.model, onnx, profile.told)
+            command = export_command(part, manifest.model, onnx, profile.told, build_only=True)
             raise ModelError(f"no engine {path}; build it: {command}")
         runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
