@@ -31,6 +31,7 @@ TYPES = {
     "groundmore/msg/MotionQuestion": MotionQuestion,
 }
 LONGEST_GAP = 1.0  # s; longer ones, as between bags, are cut short
+WAKE_EVERY = 0.1  # s; a wait longer than this looks whether it is told to stop
 
 
 def play_bags(
@@ -60,19 +61,22 @@ def play_bags(
     Raises:
         SourceError: a bag cannot be read, or has nothing to play.
     """
-    # rclpy's own handlers would end the context in the middle of a message.
+    # rclpy's own handlers would end the context in the middle of a message, and an exception
+    # raised while a bag's reader compiles its messages would end the process as killed, though
+    # it is caught: the signal is only noted.
     rclpy.init(args=list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    told_to_stop: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _frame: told_to_stop.append(received))
     node = rclpy.create_node("bag_player")
     try:
-        player = _Player(node, bags, questions, clock)
+        player = _Player(node, bags, questions, clock, told_to_stop)
         player.await_subscribers(wait)
         player.play(speed)
-        while loop:
+        while loop and not told_to_stop:
             player.play(speed)
-        player.flush()
-    except KeyboardInterrupt:
-        pass
+        if not told_to_stop:
+            player.flush()
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
@@ -80,8 +84,16 @@ def play_bags(
 
 
 class _Player:
-    def __init__(self, node: Any, bags: Sequence[Path], questions: bool, clock: bool) -> None:
+    def __init__(
+        self,
+        node: Any,
+        bags: Sequence[Path],
+        questions: bool,
+        clock: bool,
+        told_to_stop: Sequence[int],
+    ) -> None:
         self._node = node
+        self._told_to_stop = told_to_stop  # signals, as they arrive
         self._clock = node.create_publisher(Clock, "/clock", 10) if clock else None
         self._bags = bags
         self._wanted = {k for k in TYPES if questions or not k.endswith("MotionQuestion")}
@@ -102,14 +114,15 @@ class _Player:
 
     def await_subscribers(self, wait: float) -> None:
         deadline = time.monotonic() + wait
-        while time.monotonic() < deadline:
-            if all(p.get_subscription_count() for p in self._publishers.values()):
+        while alone := [t for t, p in self._publishers.items() if not p.get_subscription_count()]:
+            if self._told_to_stop:
+                return
+            if time.monotonic() >= deadline:
+                self._node.get_logger().warning(
+                    f"nobody listens to {', '.join(alone)}; playing all the same"
+                )
                 return
             time.sleep(0.05)
-        alone = [t for t, p in self._publishers.items() if not p.get_subscription_count()]
-        self._node.get_logger().warning(
-            f"nobody listens to {', '.join(alone)}; playing all the same"
-        )
 
     def _messages(self) -> Iterator[tuple[str, str, int, bytes]]:
         for bag in self._bags:
@@ -125,12 +138,18 @@ class _Player:
         for topic, kind, stamp, raw in self._messages():
             if last is not None:
                 due += min(LONGEST_GAP, max(0.0, (stamp - last) / 1e9)) / speed
-                time.sleep(max(0.0, due - time.monotonic()))
+                self._wait_until(due)
+            if self._told_to_stop:
+                return
             last = stamp
             if self._clock is not None:
                 now = Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
                 self._clock.publish(Clock(clock=now))
             self._publishers[topic].publish(deserialize_message(raw, TYPES[kind]))
+
+    def _wait_until(self, due: float) -> None:
+        while (left := due - time.monotonic()) > 0 and not self._told_to_stop:
+            time.sleep(min(left, WAKE_EVERY))
 
     def flush(self) -> None:
         """Wait until reliable subscribers have what was sent."""

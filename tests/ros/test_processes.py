@@ -70,9 +70,9 @@ def robot() -> Iterator[Robot]:
 def test_node_and_looping_player_run_until_they_are_told_to_stop(
     robot: Robot, sample: Path
 ) -> None:
-    parameters = ["-p", "image_topics:=[/image]", "-p", "image_transport:=compressed"]
+    parameters = ["image_topics:=[/image]", "image_transport:=compressed", "frame_wait:=60.0"]
     with (
-        process("node", "--ros-args", *parameters) as node,
+        process("node", "--ros-args", *(a for p in parameters for a in ("-p", p))) as node,
         process("play", "--loop", "--no-questions", "--rate", "8", str(sample)) as player,
     ):
         robot.wait(lambda: int(robot.figures.get("frames jumped_back", 0)) >= 1)
@@ -89,6 +89,30 @@ def test_node_and_looping_player_run_until_they_are_told_to_stop(
         # What waited was answered before the end, and reached this other process.
         robot.wait(lambda: len(robot.answers) == 2)
         assert robot.answers[1].status == Status.CANCELLED
+
+
+STOPPED_WHILE_A_READER_COMPILES = """
+import os, signal, sys
+from pathlib import Path
+from rosbags.highlevel import AnyReader
+from groundmore_ros.ros.player import play_bags
+
+opening = AnyReader.open
+
+def stopped(reader):
+    exec("os.kill(os.getpid(), signal.SIGTERM)")
+    opening(reader)
+
+AnyReader.open = stopped
+bag = Path(sys.argv[1])
+assert not play_bags([bag], speed=1.0, questions=False, loop=True, clock=False, wait=0.0)
+"""
+
+
+def test_a_player_told_to_stop_anywhere_ends_without_an_error(sample: Path) -> None:
+    # An exception that leaves exec() would make Python end as one killed, though it is caught.
+    command = [sys.executable, "-c", STOPPED_WHILE_A_READER_COMPILES, str(sample)]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0
 
 
 def test_without_autostart_the_node_waits_to_be_configured(robot: Robot) -> None:
