@@ -11,7 +11,11 @@ __all__ = ["in_turns"]
 
 
 def in_turns(
-    ways: dict[str, Callable[[], Any]], repeats: int, *, warm_up: int = 1
+    ways: dict[str, Callable[[], Any]],
+    repeats: int,
+    *,
+    warm_up: int = 1,
+    settle: Callable[[], Any] = lambda: None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Time each way, one after the other, again and again: what else runs disturbs all alike.
 
@@ -19,6 +23,7 @@ def in_turns(
         ways: what to call, by name; the first is what the others are held against.
         repeats: of each.
         warm_up: calls of each beforehand, which do not count.
+        settle: waits until what a way has begun is done, as on a GPU.
 
     Returns:
         a row for each way (median and spread in seconds, and how many times faster than the first
@@ -30,6 +35,7 @@ def in_turns(
         for name, way in ways.items():
             began = time.perf_counter()
             results[name] = way()
+            settle()
             if turn >= warm_up:
                 seconds[name].append(time.perf_counter() - began)
     slowest = float(np.median(seconds[next(iter(ways))]))

@@ -83,6 +83,7 @@ def question(
 def decoder(
     model: str = typer.Option(None, help="By default: SAM's size, then mora-nano."),
     frames: int = typer.Option(16, min=1, help="Masks at once."),
+    device: DeviceOption = "cpu",
     repeats: int = REPEATS,
     out: Path = OUT,
 ) -> None:
@@ -91,12 +92,13 @@ def decoder(
     from groundmore_ros.export.bench import bench_decoder
 
     models = [model] if model else [None, "mora-nano"]
-    _tell(out, {m or "SAM's size": bench_decoder(m, frames, repeats) for m in models})
+    _tell(out, {m or "SAM's size": bench_decoder(m, frames, repeats, device) for m in models})
 
 
 @bench_app.command(name="encoder")
 def encoder(
     model: str = typer.Option(None, help="By default: two layers at SAM's size, then mora-nano."),
+    device: DeviceOption = "cpu",
     repeats: int = REPEATS,
     out: Path = OUT,
 ) -> None:
@@ -105,7 +107,7 @@ def encoder(
     from groundmore_ros.export.bench import bench_encoder
 
     models = [model] if model else [None, "mora-nano"]
-    _tell(out, {m or "two layers at SAM's size": bench_encoder(m, repeats) for m in models})
+    _tell(out, {m or "two layers at SAM's size": bench_encoder(m, repeats, device) for m in models})
 
 
 @bench_app.command(name="follow")
@@ -165,6 +167,36 @@ def loading(
 
     figures = bench_loading(resolve_model(model), dtype)
     _tell(out, {model: [figures]})
+
+
+@bench_app.command(name="published")
+def published(
+    model: str = typer.Argument("xinlai/LISA-7B-v1", help="A published model's name, or a folder."),
+    dtype: list[str] = typer.Option(
+        ["bfloat16", "float16"], help="auto, float32, bfloat16 or float16; again and again."
+    ),
+    device: DeviceOption = "auto",
+    frames: int = typer.Option(16, min=1, help="Frames of the clip."),
+    repeats: int = REPEATS,
+    out: Path = OUT,
+) -> None:
+    """A published model at full size, with random weights: nothing is downloaded.
+
+    Frames a second of its encoders, alone and in batches; its decoder; a question; memory.
+    """
+    prepare_file(out)
+    from groundmore_ros.mora.loading import LoadOptions
+    from groundmore_ros.mora.published import find_config
+    from groundmore_ros.mora.published_bench import bench_published
+
+    tables: dict[str, Any] = {}
+    for precision in dtype:
+        options = LoadOptions(device=device, dtype=precision)
+        found = bench_published(
+            find_config(model, options), options, _pictures(frames, 1280, 720), repeats
+        )
+        tables |= {f"{model}, {precision}: {name}": rows for name, rows in found.items()}
+    _tell(out, tables)
 
 
 @bench_app.command(name="metrics")

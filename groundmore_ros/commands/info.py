@@ -2,15 +2,8 @@
 """``groundmore info``: what a model is made of, and what it needs."""
 
 import json
-from typing import TYPE_CHECKING
 
 import typer
-
-from groundmore_ros.errors import ModelError
-
-if TYPE_CHECKING:
-    from groundmore_ros.mora.configuration import MoraConfig
-    from groundmore_ros.mora.loading import LoadOptions
 
 __all__ = ["register"]
 
@@ -35,10 +28,11 @@ def info(
     No weights are read, and published models need not be on this machine.
     """
     from groundmore_ros.mora.loading import LoadOptions
+    from groundmore_ros.mora.published import find_config
     from groundmore_ros.mora.sizes import measure
 
     options = LoadOptions(dtype=dtype, quantization=quantization, vision_tower=vision_tower)
-    sizes = measure(_config(model, options), options, clip_frames=clip_frames)
+    sizes = measure(find_config(model, options), options, clip_frames=clip_frames)
     if as_json:
         parts = {p.name: {"parameters": p.parameters, "bytes": p.bytes} for p in sizes.parts}
         needs = {k: v for k, v in sizes._asdict().items() if k != "parts"}
@@ -61,23 +55,3 @@ def info(
     table.add_section()
     table.add_row("together, at least", "", f"{sizes.total:,}")
     Console().print(table)
-
-
-def _config(model: str, options: "LoadOptions") -> "MoraConfig":
-    """Of a model on this machine, or of a published one.
-
-    Raises:
-        ModelError: it is neither.
-    """
-    from groundmore_ros.mora.loading import describe
-    from groundmore_ros.mora.published import PUBLISHED, published_config
-    from groundmore_ros.mora.zoo import resolve_model
-
-    try:
-        folder = resolve_model(model)
-    except ModelError as error:
-        known = published_config(model)
-        if known is None:
-            raise ModelError(f"{error}; published models: {', '.join(PUBLISHED)}") from error
-        return known
-    return describe(folder, options).config

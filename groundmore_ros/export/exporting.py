@@ -118,7 +118,7 @@ def check_engine(name: str, part: Part, folder: Path, target: str) -> dict[str, 
     model = Mora.from_pretrained(name, dtype="float32", device="cuda").model
     path = folder / f"{part.stem}.onnx"
     manifest = Manifest.read(path.with_suffix(".json"))
-    graph = TensorRtGraph(path, manifest, part, "cuda", load_target(target, part))
+    graph = TensorRtGraph.of_onnx(path, manifest, part, "cuda", load_target(target, part))
     # TensorRT computes float32 in TF32 by default, as torch does not: masks are what counts.
     figures = compare(model, part.name, graph_of(model.segmenter, part), graph)
     check(figures, "mixed")

@@ -19,7 +19,7 @@ from groundmore_ros.measuring import in_turns
 from groundmore_ros.mora.assistant import Mora
 from groundmore_ros.mora.plain import plain_answer
 
-__all__ = ["bench_loading", "bench_question", "bench_together"]
+__all__ = ["bench_loading", "bench_question", "bench_together", "settled"]
 
 QUESTION = "Which object moves after the ball hits the box?"
 QUESTIONS = (QUESTION, "What falls?", "Who moved first of all?", "The red ball")
@@ -65,6 +65,12 @@ def bench_question(
     ]
 
 
+def settled(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def _encoding(mora: Mora, way: Callable[[], Any]) -> dict[str, float]:
     """How often a way runs SAM's encoder and CLIP, wherever they run, and for how long in all."""
     model, segmenter = mora.model, mora.model.segmenter
@@ -90,8 +96,7 @@ def _timed(owner: type, name: str, device: torch.device) -> Iterator[list[float]
     def timed(*given: Any) -> Any:
         began = time.perf_counter()
         found = method(*given)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        settled(device)
         seconds.append(time.perf_counter() - began)
         return found
 

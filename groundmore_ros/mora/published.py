@@ -3,10 +3,13 @@
 
 from typing import Any
 
+from groundmore_ros.errors import ModelError
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.lisa import lisa_config
+from groundmore_ros.mora.loading import LoadOptions, describe
+from groundmore_ros.mora.zoo import resolve_model
 
-__all__ = ["PUBLISHED", "published_config"]
+__all__ = ["PUBLISHED", "find_config", "published_config"]
 
 _CLIP_L: dict[str, Any] = {
     "hidden_size": 1024,
@@ -52,3 +55,19 @@ def published_config(name: str) -> MoraConfig | None:
         return None
     config, conversation, has_loc = PUBLISHED[name]
     return lisa_config(config, _CLIP_L, conversation=conversation, has_loc=has_loc)
+
+
+def find_config(name: str, options: LoadOptions) -> MoraConfig:
+    """The configuration of a model on this machine, or of a published one.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    try:
+        folder = resolve_model(name)
+    except ModelError as error:
+        known = published_config(name)
+        if known is None:
+            raise ModelError(f"{error}; published models: {', '.join(PUBLISHED)}") from error
+        return known
+    return describe(folder, options).config

@@ -331,6 +331,65 @@ def test_what_cannot_be_built_leaves_nothing(
     assert sorted(copy.iterdir()) == before
 
 
+class _Engine:
+    """Another maker's, as TensorRT tells of it."""
+
+    def __init__(self, tensors: dict[str, str], coarse: str = "") -> None:
+        self.tensors = tensors
+        self.num_io_tensors = len(tensors)
+        self.coarse = coarse
+
+    def get_tensor_name(self, i: int) -> str:
+        return list(self.tensors)[i]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return self.tensors[name]
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return "half" if name == self.coarse else "float"
+
+    def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
+        return [(least, 3, 320, 320) for least in (1, 2, 8)]
+
+    def create_execution_context(self) -> str:
+        return "context"
+
+
+def test_an_engine_of_another_maker_tells_its_tensors(
+    tmp_path: Path, stand_in: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = _fake()
+    fake.float32, fake.TensorIOMode = "float", SimpleNamespace(INPUT="in")
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    path = tmp_path / "nanosam.engine"
+    path.write_bytes(b"plan")
+
+    def open_engine(engine: Any, device: str = "cuda") -> tensorrt.TensorRtGraph:
+        fake.Runtime = _Runtime(engine)
+        return tensorrt.TensorRtGraph.of_engine(path, ENCODER, device)
+
+    tensors = {"image": "in", "features": "out"}
+    graph = open_engine(_Engine(tensors))
+    assert graph.where == "tensorrt 10.3.0 (nanosam.engine)"
+    assert (graph._part.inputs, graph._part.outputs, graph._most) == (("image",), ("features",), 8)
+    for engine, complaint in (
+        (None, "TensorRT 10.3.0 cannot load .*nanosam.engine; expected an engine that was built"),
+        (_Engine(tensors | {"more": "out"}), r"outputs \['features', 'more'\]; expected 1 and 1"),
+        (_Engine(tensors, "features"), "features not in float32"),
+    ):
+        with pytest.raises(ModelError, match=complaint):
+            open_engine(engine)
+    with pytest.raises(ModelError, match="TensorRT needs a GPU; the device is cpu"):
+        open_engine(_Engine(tensors), "cpu")
+
+
+def test_an_onnx_file_of_another_maker_has_no_engine_of_ours(tmp_path: Path) -> None:
+    path = _stand_in(tmp_path / "mobile.onnx")
+    (tmp_path / "mobile.yaml").write_text("side: 320")
+    with pytest.raises(ModelError, match="is no engine; expected tensorrt:ENGINE, or onnx:"):
+        Mora.from_pretrained("mora-nano", encoder=f"tensorrt:{path}")
+
+
 def test_targets() -> None:
     assert target_names() == ["discrete", "jetson-orin", "jetson-thor"]
     for name in target_names():
@@ -380,7 +439,7 @@ def stand_in(copy: Path, gpu: None, monkeypatch: pytest.MonkeyPatch) -> Callable
         profile = load_target(str(target), DECODER)
         if hasattr(fake, "Runtime"):
             tensorrt.build_engine(file, manifest, profile)
-        return tensorrt.TensorRtGraph(file, manifest, DECODER, "cuda", profile)
+        return tensorrt.TensorRtGraph.of_onnx(file, manifest, DECODER, "cuda", profile)
 
     return open_engine
 

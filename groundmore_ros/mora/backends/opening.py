@@ -81,8 +81,8 @@ def open_graph(backend: str, part: Part, segmenter: Segmenter, where: Where) -> 
 
     Args:
         backend: ``torch``, ``onnx`` or ``tensorrt``, the latter two perhaps with ``:FILE``, an
-            ONNX file. A file that no model of ours was exported to needs a description of what
-            it sees beside it (``FILE`` with the suffix ``.yaml``).
+            ONNX file. A file of another maker, which may be an engine, needs a description of
+            what it sees beside it (``FILE`` with the suffix ``.yaml``).
         part: the encoder or the decoder.
         segmenter: of the model, whose weights the file must have been made from.
         where: see there.
@@ -130,26 +130,27 @@ def open_graph(backend: str, part: Part, segmenter: Segmenter, where: Where) -> 
 def _graph(kind: str, path: Path, manifest: Manifest, part: Part, where: Where) -> Graph:
     if kind == "onnx":
         return OnnxGraph(path, part, where.device, where.provider)
-    return TensorRtGraph(path, manifest, part, where.device, load_target(where.target, part))
+    target = load_target(where.target, part)
+    return TensorRtGraph.of_onnx(path, manifest, part, where.device, target)
 
 
 def _foreign(
     kind: str, path: Path, described: Path, part: Part, segmenter: Segmenter, where: Where
 ) -> Opened:
     """Another model's image encoder, held against what the mask decoder takes."""
-    if kind != "onnx":  # an engine's file tells neither shapes nor where it comes from
-        raise ModelError(f"{path} is another maker's encoder; expected onnx:{path}")
     try:
         sees = SamInput(**yaml.safe_load(described.read_text()))
     except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ModelError(
             f"{described} is no description ({error}); expected side, unit, mean and std"
         ) from error
-    manifest = Manifest(
-        part.name, path.stem, {}, file_digest(path), 0, "fp32",
-        {part.inputs[0]: ["T", 3, sees.side, sees.side]}, {}, {}, "", None,
-    )  # fmt: skip
-    graph = _graph(kind, path, manifest, part, where)
+    graph: Graph
+    if kind == "onnx":
+        graph = OnnxGraph(path, part, where.device, where.provider)
+    elif path.suffix == ".onnx":  # what is needed to build its engine, only its maker knows
+        raise ModelError(f"{path} is no engine; expected tensorrt:ENGINE, or onnx:{path}")
+    else:
+        graph = TensorRtGraph.of_engine(path, part, where.device)
     picture = torch.zeros(1, 3, sees.side, sees.side, device=where.device)
     shape = tuple(graph.run(picture)[0].shape)
     wanted = (1, segmenter.channels, segmenter.side, segmenter.side)

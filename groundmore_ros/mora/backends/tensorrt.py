@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,48 +110,85 @@ def _write(path: Path, content: bytes) -> None:
 class TensorRtGraph:
     """A part in an engine."""
 
-    def __init__(
-        self, onnx: Path, manifest: Manifest, part: Part, device: str, profile: Profile
-    ) -> None:
-        """Load the engine of an ONNX file.
+    def __init__(self, engine: Any, part: Part, device: torch.device, most: int, told: str) -> None:
+        """Make an engine ready to run.
+
+        Args:
+            engine: TensorRT's.
+            part: what it is, with the names of its tensors.
+            device: the GPU.
+            most: frames at once.
+            told: where the engine comes from, for people.
+
+        Raises:
+            ModelError: there is no memory for it.
+        """
+        with torch.cuda.device(device):
+            self._context = engine.create_execution_context()
+        if self._context is None:
+            raise ModelError(
+                f"TensorRT cannot run {part.stem}'s engine, most likely for want of memory; "
+                f"expected room for {most} frames at once"
+            )
+        self._engine, self._part, self._device, self._most = engine, part, device, most
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._lock = threading.Lock()  # a context runs one thing at a time
+        self.where = f"tensorrt {_tensorrt().__version__} ({told})"
+
+    @classmethod
+    def of_onnx(
+        cls, onnx: Path, manifest: Manifest, part: Part, device: str, profile: Profile
+    ) -> "TensorRtGraph":
+        """Load the engine that was built from one of our ONNX files.
 
         Raises:
             ModelError: it is not built, or the device is no GPU.
             MissingDependencyError: TensorRT is not installed.
         """
-        trt = _tensorrt()
-        self._device = torch.device(device)
-        if self._device.type != "cuda":
-            raise ModelError(f"TensorRT needs a GPU; the device is {device}")
-        with torch.cuda.device(self._device):
-            engine = self._load(trt, onnx, manifest, part, profile)
-            self._context = engine.create_execution_context()
-            if self._context is None:
-                raise ModelError(
-                    f"TensorRT cannot run {part.stem}'s engine, most likely for want of memory; "
-                    f"expected room for {profile.frames[2]} frames at once"
-                )
-        self._engine, self._part = engine, part
-        self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        self._lock = threading.Lock()  # a context runs one thing at a time
-        self._most = profile.frames[2]
-        self.where = f"tensorrt {trt.__version__} ({profile.name})"
-
-    @staticmethod
-    def _load(trt: Any, onnx: Path, manifest: Manifest, part: Part, profile: Profile) -> Any:
-        path = engine_path(onnx, manifest.precision, profile)
-        if not path.is_file():
-            command = export_command(part, manifest.model, onnx, profile.told, build_only=True)
-            raise ModelError(f"no engine {path}; build it: {command}")
-        runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
-        engine = runtime.deserialize_cuda_engine(path.read_bytes())
-        if engine is None:  # of another version or GPU in spite of its key, or damaged
-            engine = runtime.deserialize_cuda_engine(
-                build_engine(onnx, manifest, profile).read_bytes()
-            )
+        place = _gpu(device)
+        with torch.cuda.device(place):
+            path = engine_path(onnx, manifest.precision, profile)
+            if not path.is_file():
+                command = export_command(part, manifest.model, onnx, profile.told, build_only=True)
+                raise ModelError(f"no engine {path}; build it: {command}")
+            engine = _read(path)
+            if engine is None:  # of another version or GPU in spite of its key, or damaged
+                engine = _read(build_engine(onnx, manifest, profile))
         if engine is None:
             raise ModelError(f"{path} cannot be loaded, nor what was built in its place")
-        return engine
+        return cls(engine, part, place, profile.frames[2], profile.name)
+
+    @classmethod
+    def of_engine(cls, path: Path, part: Part, device: str) -> "TensorRtGraph":
+        """Load an engine of another maker, whose tensors may have any names.
+
+        Raises:
+            ModelError: it was not built for this GPU and version, has other tensors, or the device
+                is no GPU.
+            MissingDependencyError: TensorRT is not installed.
+        """
+        place, trt = _gpu(device), _tensorrt()
+        with torch.cuda.device(place):
+            engine = _read(path)
+        if engine is None:
+            raise ModelError(
+                f"TensorRT {trt.__version__} cannot load {path}; expected an engine that was built "
+                "with this version, on this kind of GPU"
+            )
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        given = [n for n in names if engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
+        found = [n for n in names if n not in given]
+        if (len(given), len(found)) != (len(part.inputs), len(part.outputs)):
+            raise ModelError(
+                f"{path} has inputs {given} and outputs {found}; expected {len(part.inputs)} and "
+                f"{len(part.outputs)} as of a {part.name}"
+            )
+        coarse = [n for n in names if engine.get_tensor_dtype(n) != trt.float32]
+        if coarse:
+            raise ModelError(f"{path}: {', '.join(coarse)} not in float32; expected all to be")
+        most = int(engine.get_tensor_profile_shape(given[0], 0)[2][0])
+        named = replace(part, inputs=tuple(given), outputs=tuple(found))
+        return cls(engine, named, place, most, path.name)
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Outputs on the GPU; more frames than the engine takes go in several runs."""
@@ -177,6 +214,21 @@ class TensorRtGraph:
                 raise ModelError(f"TensorRT's {self._part.name} failed; its log says why")
             self._stream.synchronize()
         return tuple(outputs)
+
+
+def _gpu(device: str) -> torch.device:
+    _tensorrt()  # says what is missing, first of all
+    place = torch.device(device)
+    if place.type != "cuda":
+        raise ModelError(f"TensorRT needs a GPU; the device is {device}")
+    return place
+
+
+def _read(path: Path) -> Any:
+    """The engine in a file, or None where this TensorRT and GPU cannot use it."""
+    trt = _tensorrt()
+    runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+    return runtime.deserialize_cuda_engine(path.read_bytes())
 
 
 def _tensorrt() -> Any:
