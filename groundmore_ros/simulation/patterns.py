@@ -28,10 +28,13 @@ def draw(rng: Generator, predicate: str) -> str | None:
         return None
     if isinstance(patterns, list):
         return _expanded(rng, patterns[int(rng.integers(len(patterns)))])
-    # Like another predicate, of an object that is not named but described.
+    if "own" in patterns and rng.random() < 0.5:
+        return draw(rng, patterns["own"])
+    # Like other patterns, perhaps of an object that is not named but described.
     text = draw(rng, patterns["like"]) or ""
     for slot in ("a", "b"):
-        text = text.replace(f"{{{slot}}}", patterns[slot])
+        if slot in patterns:
+            text = text.replace(f"{{{slot}}}", patterns[slot])
     return _expanded(rng, text)
 
 
@@ -48,4 +51,4 @@ def _expanded(rng: Generator, text: str) -> str:
         options = found[1].split("|")
         chosen = options[int(rng.integers(len(options)))]
         text = text[: found.start()] + chosen + text[found.end() :]
-    return text
+    return " ".join(text.split())
