@@ -100,6 +100,7 @@ class ClipBuffer:
             if verdict is not Verdict.TAKEN:
                 self.counts[verdict.value] += 1
             if verdict is Verdict.JUMPED_BACK:
+                self.counts["never_encoded"] += sum(not f.encoded for f in self._frames)
                 self._frames.clear()
             if verdict is Verdict.SKIPPED:
                 self._newest = stamp

@@ -70,7 +70,7 @@ def test_a_jump_back_forgets_and_counts() -> None:
         put(buffer, stamp * SECOND)
     assert stamps(buffer) == [10 * SECOND, 11 * SECOND]
     assert buffer.newest == 11 * SECOND
-    assert buffer.counts == {"sampled": 5, "jumped_back": 1}
+    assert buffer.counts == {"sampled": 5, "jumped_back": 1, "never_encoded": 3}
 
 
 def test_newest_includes_frames_that_are_not_kept() -> None:
