@@ -22,6 +22,7 @@ from groundmore_ros.mora.objects import FrameObjects
 from groundmore_ros.mora.processing import SAM_MEAN, SAM_STD
 from groundmore_ros.mora.tracking import Tracks, link
 from groundmore_ros.simulation.shards import open_shard
+from groundmore_ros.training.precision import cpu_autocast
 
 __all__ = ["CachedEpisode", "cache_shards", "load_cache"]
 
@@ -154,7 +155,7 @@ def _tracks(model: MoraForCausalLM, frames: NDArray[np.uint8]) -> Tracks:
     pixels = np.pad(pixels, ((0, 0), (0, side - height), (0, side - width), (0, 0)))
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     batch = batch.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with cpu_autocast():
         embedding = model.segmenter.encode(batch)
     found = model.object_queries(embedding.float())
     single = [FrameObjects(*(field[t] for field in found)) for t in range(len(frames))]

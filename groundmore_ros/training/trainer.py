@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from groundmore_ros.training.precision import cpu_autocast
+
 __all__ = ["Schedule", "StepResult", "fit"]
 
 
@@ -98,7 +100,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
         # The fused attention's backward pass takes longer on CPUs than the plain one's.
-        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+        with cpu_autocast(), sdpa_kernel(SDPBackend.MATH):
             result: StepResult = module(*batch_at(step))
         total = torch.stack(list(result.losses.values())).sum()
         optimizer.zero_grad()
