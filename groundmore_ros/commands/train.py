@@ -24,7 +24,9 @@ def train(
     model: str = typer.Option(None, help="The model to start from; the recipe nano has none."),
     data: list[str] = typer.Option([], help="SOURCE or SOURCE@RATE, as evaluate takes; repeat."),
     perception: Path = typer.Option(
-        None, help="Nano: folder of another run whose data and trained perception are used."
+        None,
+        help="Nano: folder of another run whose data and trained perception are used, or of a "
+        "model whose perception is.",
     ),
     threads: int = typer.Option(0, min=0, help="Threads; 0: one a core."),
 ) -> None:

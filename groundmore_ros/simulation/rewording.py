@@ -64,7 +64,7 @@ SYNONYMS = tuple(
 )
 PARAPHRASED = 0.35  # share of questions that get an opening; half as many get an ending
 PATTERNED = 0.4  # share of questions made from patterns, where there are any
-EXCHANGED = (0.6, 0.5)  # share of questions that get synonyms, and of the phrases in these
+EXCHANGED = (0.6, 0.5)  # share of the others that get synonyms, and of the phrases in these
 
 
 def templates_of(predicate: str, wordings: str) -> tuple[str, ...]:
@@ -100,9 +100,10 @@ def _template(rng: Generator, predicate: str, wordings: str) -> str:
         return pool[int(rng.integers(len(pool)))]
     while True:
         text = pool[int(rng.integers(len(pool)))]
-        if rng.random() < PATTERNED:
-            text = patterns.draw(rng, predicate) or text
-        if rng.random() < EXCHANGED[0]:
+        drawn = patterns.draw(rng, predicate, strange) if rng.random() < PATTERNED else None
+        if drawn:
+            text = drawn  # its words are varied already, and synonyms know no grammar
+        elif rng.random() < EXCHANGED[0]:
             text = _with_synonyms(rng, text)
         if plain(text) not in _reserved():
             return text

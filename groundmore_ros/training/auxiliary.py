@@ -96,8 +96,7 @@ class Asking(nn.Module):
     ) -> dict[str, Tensor]:
         """The losses, given the states (B, L, E) of the questions' tokens."""
         asked, states = batch.asked, batch.asked.ends(hidden)
-        predicted = self.predicate(states).float()
-        losses = {"asked": 0.3 * functional.cross_entropy(predicted, asked.predicate)}
+        losses = {"asked": self.recognition(asked.predicate, states)}
         found = asked.named >= 0
         if found.any():
             at = asked.episode[found]
@@ -105,6 +104,10 @@ class Asking(nn.Module):
             named = self.point(self.named(states[found]).float(), keys, batch.valid[at])
             losses["named"] = 0.3 * functional.cross_entropy(named, asked.named[found])
         return losses
+
+    def recognition(self, predicate: Tensor, states: Tensor) -> Tensor:
+        """The loss of telling the predicates (Q,) from the states (Q, E) at questions' ends."""
+        return 0.3 * functional.cross_entropy(self.predicate(states).float(), predicate)
 
     def understood(self, batch: ReasoningBatch, hidden: Tensor) -> Tensor:
         """Whether the predicate of each question is recognised (Q,)."""

@@ -27,6 +27,7 @@ from groundmore_ros.training.collage import collage
 from groundmore_ros.training.data import frame_samples, shard_files
 from groundmore_ros.training.packing import ReasoningBatch, collate_reasoning
 from groundmore_ros.training.perception import Drawing, Perception, PerceptionBatch, collate
+from groundmore_ros.training.reading import Reading, draw_reading
 from groundmore_ros.training.reasoning import Reasoner
 from groundmore_ros.training.trainer import Schedule, fit
 from groundmore_ros.training.validation import validate
@@ -63,7 +64,8 @@ class NanoTraining:
             recipe: from :func:`load_recipe`.
             out: folder of the run.
             progress: who is told.
-            perception: folder of another run whose data and trained perception are used.
+            perception: folder of another run whose data and trained perception are used, or of a
+                model whose perception is.
 
         Raises:
             GroundmoreError: that run has not got as far.
@@ -74,7 +76,10 @@ class NanoTraining:
         self.data = out / "data"
         self.model_folder = out / "model"
         self.model_folder.mkdir(parents=True, exist_ok=True)
-        if perception is not None:
+        self.eyes: Path | None = None
+        if perception is not None and (perception / "config.json").exists():
+            self.eyes = perception
+        elif perception is not None:
             self._adopt(perception)
 
     def _adopt(self, run: Path) -> None:
@@ -87,16 +92,16 @@ class NanoTraining:
 
     def run(self) -> bool:
         """Go through the stages; false where the run was asked to stop."""
-        self.simulate()
         tokenizer = self.tokenizer()
         torch.manual_seed(0)
         config = MoraConfig(**self._model_settings(len(tokenizer)))
         model = MoraForCausalLM(config)
-        if not self.see(model):
+        if self.eyes:
+            self._see_like(model, self.eyes)
+        self.simulate()
+        if not self.eyes and not (self.see(model) and self.draw(model)):
             return False
         self.remember(model)
-        if not self.draw(model):
-            return False
         if not self.reason(model, tokenizer):
             return False
         model.eval().save_pretrained(self.model_folder)
@@ -106,9 +111,6 @@ class NanoTraining:
         settings = dict(self.recipe["model"])
         settings["text_config"] = settings["text_config"] | {"vocab_size": vocabulary}
         return settings
-
-    # --- stages
-    # ------------------------------------------------------------------------------------
 
     def simulate(self) -> None:
         """Generate the episodes."""
@@ -145,6 +147,15 @@ class NanoTraining:
         perception = Perception(model.config, model.segmenter, model.object_queries)
         return self._fit_frames("draw", "drawing", Drawing(perception), model)
 
+    def _see_like(self, model: MoraForCausalLM, folder: Path) -> None:
+        seeing = MoraForCausalLM.from_pretrained(folder)
+        try:
+            for part in ("segmenter", "object_queries"):
+                getattr(model, part).load_state_dict(getattr(seeing, part).state_dict())
+        except (AttributeError, RuntimeError) as error:
+            message = f"the perception of {folder} is not of the recipe's sizes: {error}"
+            raise GroundmoreError(message) from error
+
     def _fit_frames(
         self, stage: str, name: str, module: torch.nn.Module, model: MoraForCausalLM
     ) -> bool:
@@ -178,7 +189,7 @@ class NanoTraining:
     def reason(self, model: MoraForCausalLM, tokenizer: MoraTokenizer) -> bool:
         """Train everything else on what was seen."""
         settings = dict(self.recipe["reasoning"])
-        questions = settings.pop("questions")
+        questions, read = settings.pop("questions"), settings.pop("read")
         schedule = Schedule(**settings)
         for part in (model.segmenter, model.object_queries):
             part.requires_grad_(False)
@@ -189,11 +200,12 @@ class NanoTraining:
         config = model.config
         templates = (config.conversation, config.answer_template, config.nothing_template)
 
-        def batch_at(step: int) -> tuple[ReasoningBatch]:
+        def batch_at(step: int) -> tuple[ReasoningBatch, Reading]:
             rng = np.random.default_rng([1, step])
             drawn = rng.integers(len(train), size=schedule.batch)
             episodes = [varied(train[i], rng) for i in drawn]
-            return (collate_reasoning(episodes, tokenizer, templates, rng, most=questions),)
+            batch = collate_reasoning(episodes, tokenizer, templates, rng, most=questions)
+            return batch, draw_reading(rng, read, tokenizer, config.conversation)
 
         def evaluate() -> dict[str, float]:
             return validate(module, held_out, tokenizer, templates)
@@ -208,9 +220,6 @@ class NanoTraining:
             on_step=self.progress.step,
             stop=self.progress.stop,
         )
-
-    # --- files
-    # -------------------------------------------------------------------------------------
 
     def _shards(self, part: str) -> list[Path]:
         first, last = self.recipe["data"][part]

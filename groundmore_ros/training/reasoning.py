@@ -16,6 +16,7 @@ from groundmore_ros.mora.processing import CLIP_MEAN, CLIP_STD
 from groundmore_ros.mora.tokenization import MoraTokenizer
 from groundmore_ros.training.auxiliary import Asking, Objects
 from groundmore_ros.training.packing import IGNORED, Asked, ReasoningBatch
+from groundmore_ros.training.reading import Reading
 from groundmore_ros.training.trainer import StepResult
 
 __all__ = ["Reasoner"]
@@ -57,11 +58,14 @@ class Reasoner(nn.Module):
         objects = [reasoning.tokens.flatten(1, 2)] if model.config.object_tokens else []
         return moments, torch.cat([bos, tokens, *objects], dim=1), reasoning
 
-    def forward(self, batch: ReasoningBatch) -> StepResult:
-        """The losses of a batch, and how often its objects were right."""
+    def forward(self, batch: ReasoningBatch, reading: Reading) -> StepResult:
+        """The losses of a batch and of what is read, and how often the objects were right."""
         hidden, moments, reasoning = self.run(batch)
         asked = batch.asked
         losses = {
+            "reading": self.asking.recognition(
+                reading.predicate, reading.ends(self._read(reading))
+            ),
             **self._words(batch, hidden),
             **self.objects(batch, reasoning, self.model.language_model.embed_tokens.weight),
             **self.asking(batch, hidden, reasoning),
@@ -82,6 +86,15 @@ class Reasoner(nn.Module):
             losses["overlap"] = _soft_overlap(inside, truth) * 0.3
         right = pointed.argmax(1) == asked.track[found]
         return StepResult(losses, {"right": right.float().mean()})
+
+    def _read(self, reading: Reading) -> Tensor:
+        """States (Q, L, E) of questions that stand alone."""
+        states: Tensor = self.model.language_model(
+            inputs_embeds=self.model.get_input_embeddings()(reading.ids),
+            attention_mask=reading.there().long(),
+            use_cache=False,
+        ).last_hidden_state
+        return states
 
     def _words(self, batch: ReasoningBatch, hidden: Tensor) -> dict[str, Tensor]:
         """The answers' words, and the first alone: it tells whether there is anything to be found.

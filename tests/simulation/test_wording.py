@@ -14,6 +14,7 @@ from groundmore_ros.simulation.rewording import (
     paraphrase,
     plain,
     reword,
+    strange,
     templates_of,
     typed,
 )
@@ -82,7 +83,7 @@ def test_reworded_questions_keep_the_name_and_use_what_they_may() -> None:
 
 def test_patterns_hold_their_slots_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
-    drawn = {p: {patterns.draw(rng, p) for _ in range(400)} for p in EVERY}
+    drawn = {p: {patterns.draw(rng, p, strange) for _ in range(400)} for p in EVERY}
     assert sum(texts != {None} for texts in drawn.values()) >= 20
     for predicate, texts in drawn.items():
         if texts == {None}:

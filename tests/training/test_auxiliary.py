@@ -6,6 +6,7 @@ from test_reasoning import TEMPLATES, episode
 
 from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.training.packing import PREDICATES, ReasoningBatch, collate_reasoning
+from groundmore_ros.training.reading import draw_reading
 from groundmore_ros.training.reasoning import Reasoner
 
 
@@ -20,8 +21,9 @@ def _learned(steps: int = 150) -> tuple[Reasoner, ReasoningBatch, dict[str, floa
     module = Reasoner(mora.model.requires_grad_(True), mora.tokenizer).train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=5e-3)
     batch = collate_reasoning([some], mora.tokenizer, TEMPLATES, np.random.default_rng(0), most=3)
+    reading = draw_reading(np.random.default_rng(0), 2, mora.tokenizer, "plain")
     for _ in range(steps):
-        losses = module(batch).losses
+        losses = module(batch, reading).losses
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()

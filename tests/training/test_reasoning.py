@@ -9,6 +9,7 @@ from conftest import tiny_mora
 from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.training.cache import CachedEpisode
 from groundmore_ros.training.packing import collate_reasoning
+from groundmore_ros.training.reading import Reading, draw_reading
 from groundmore_ros.training.reasoning import Reasoner
 
 TEMPLATES = ("plain", "The {name} [SEG] [LOC].", "Nothing.")
@@ -65,6 +66,10 @@ def _batch(reasoner: Reasoner, questions: int, seed: int = 0) -> Any:
     )
 
 
+def _reading(count: int = 4) -> Reading:
+    return draw_reading(np.random.default_rng(0), count, tiny_mora().tokenizer, "plain")
+
+
 def test_packed_questions_do_not_see_each_other(reasoner: Reasoner) -> None:
     """A question's states are the same alone and among others."""
     reasoner.eval()
@@ -96,12 +101,25 @@ def test_training_and_answering_see_the_same(reasoner: Reasoner) -> None:
     assert torch.allclose(plain[:, -words.shape[1] :], hidden, atol=1e-5)
 
 
+def test_padding_is_not_read(reasoner: Reasoner) -> None:
+    reasoner.eval()
+    together = _reading()
+    shortest = int(together.lengths.argmin())
+    length = int(together.lengths[shortest])
+    assert length < together.ids.shape[1]
+    alone = Reading(*(part[shortest : shortest + 1] for part in together))
+    alone = alone._replace(ids=alone.ids[:, :length])
+    with torch.no_grad():
+        ends = [reading.ends(reasoner._read(reading)) for reading in (together, alone)]
+    assert torch.allclose(ends[0][shortest], ends[1][0], atol=1e-5)
+
+
 def test_losses_fall(reasoner: Reasoner) -> None:
     reasoner.train()
     optimizer = torch.optim.AdamW(reasoner.parameters(), lr=1e-2)
     history = []
     for _ in range(60):
-        losses = reasoner(_batch(reasoner, 3)).losses
+        losses = reasoner(_batch(reasoner, 3), _reading()).losses
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -109,7 +127,7 @@ def test_losses_fall(reasoner: Reasoner) -> None:
     first, last = history[0], history[-1]
     assert first.keys() == {
         "text", "first", "object", "time", "overlap", "place", "cause", "moving", "colour",
-        "shape", "facts", "asked",
+        "shape", "facts", "asked", "reading",
     }  # fmt: skip
-    for name in ("text", "object", "time", "cause", "colour", "asked"):
+    for name in ("text", "object", "time", "cause", "colour", "asked", "reading"):
         assert last[name] < 0.7 * first[name], name

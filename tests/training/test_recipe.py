@@ -4,17 +4,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from conftest import tiny_mora
 
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora import Mora, MoraConfig
+from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.training.nano import NanoTraining
 from groundmore_ros.training.recipe import load_recipe
+
+SHIPPED = Path(__file__).parents[2] / "models" / "mora-nano"
 
 
 def test_the_shipped_recipe_is_the_shipped_model() -> None:
     recipe = load_recipe("nano")
-    shipped = MoraConfig.from_pretrained(Path(__file__).parents[2] / "models" / "mora-nano")
+    shipped = MoraConfig.from_pretrained(SHIPPED)
     for name, value in recipe["model"].items():
         if not name.endswith("_config"):
             assert getattr(shipped, name) == value, name
@@ -48,22 +53,30 @@ def _short(name: str) -> dict[str, Any]:
     recipe["data"] |= {"seeds": [60, 63], "validation": [1_000_000, 1_000_002]}
     recipe["perception"] |= {"steps": 2, "batch": 1, "drawn": 2}
     recipe["drawing"] |= {"steps": 2, "batch": 1, "drawn": 2}
-    recipe["reasoning"] |= {"steps": 2, "batch": 2, "evaluate_every": 2}
+    recipe["reasoning"] |= {"steps": 2, "batch": 2, "read": 4, "evaluate_every": 2}
     return recipe
 
 
-def test_the_whole_recipe_runs_and_resumes(tmp_path: Path) -> None:
-    """A second run finds all stages done; ablations use the first one's perception."""
-    recipe = _short("nano")
-    assert NanoTraining(recipe, tmp_path).run()
-    weights = (tmp_path / "model" / "model.safetensors").read_bytes()
-    assert NanoTraining(recipe, tmp_path).run()
-    assert (tmp_path / "model" / "model.safetensors").read_bytes() == weights
-    for name in ABLATIONS:
-        assert NanoTraining(_short(name), tmp_path / name, perception=tmp_path).run()
-        mora = Mora.from_pretrained(tmp_path / name / "model")
-        frames = [np.zeros((120, 160, 3), np.uint8)] * 2
-        assert mora.answer(frames, [0.0, 0.2], "Which object falls?").masks.shape == (2, 120, 160)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole run of the recipe nano."""
+    folder = tmp_path_factory.mktemp("nano")
+    assert NanoTraining(_short("nano"), folder).run()
+    return folder
+
+
+def test_a_second_run_finds_all_stages_done(finished: Path) -> None:
+    weights = (finished / "model" / "model.safetensors").read_bytes()
+    assert NanoTraining(_short("nano"), finished).run()
+    assert (finished / "model" / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_ablations_use_the_perception_of_a_run(name: str, finished: Path, tmp_path: Path) -> None:
+    assert NanoTraining(_short(name), tmp_path, perception=finished).run()
+    mora = Mora.from_pretrained(tmp_path / "model")
+    frames = [np.zeros((120, 160, 3), np.uint8)] * 2
+    assert mora.answer(frames, [0.0, 0.2], "Which object falls?").masks.shape == (2, 120, 160)
 
 
 def test_ablations_differ_from_their_base_in_the_model_alone() -> None:
@@ -77,3 +90,23 @@ def test_ablations_differ_from_their_base_in_the_model_alone() -> None:
 def test_perception_can_only_be_taken_from_a_run_that_has_it(tmp_path: Path) -> None:
     with pytest.raises(GroundmoreError, match="holds no data; its perception is not trained yet"):
         NanoTraining(load_recipe("nano"), tmp_path / "run", perception=tmp_path / "other")
+
+
+def test_the_perception_of_a_model_is_used_as_it_is(finished: Path, tmp_path: Path) -> None:
+    for part in ("data", "cache"):  # what takes long, and is tested with the whole run
+        (tmp_path / part).symlink_to(finished / part)
+    shipped = MoraForCausalLM.from_pretrained(SHIPPED)
+    assert NanoTraining(_short("nano-without-loc"), tmp_path, perception=SHIPPED).run()
+    trained = MoraForCausalLM.from_pretrained(tmp_path / "model")
+    for part in ("segmenter", "object_queries"):
+        expected = getattr(shipped, part).state_dict()
+        for name, value in getattr(trained, part).state_dict().items():
+            assert torch.equal(value, expected[name]), name
+    assert not (tmp_path / "perception.pt").exists()
+
+
+def test_the_perception_of_another_size_is_refused(tmp_path: Path) -> None:
+    tiny_mora().model.save_pretrained(tmp_path / "tiny")
+    run = NanoTraining(_short("nano"), tmp_path / "run", perception=tmp_path / "tiny")
+    with pytest.raises(GroundmoreError, match="tiny is not of the recipe's sizes"):
+        run.run()
