@@ -190,12 +190,13 @@ def published(
     from groundmore_ros.mora.published_bench import bench_published
 
     tables: dict[str, Any] = {}
-    for precision in dtype:
-        options = LoadOptions(device=device, dtype=precision)
+    chosen = [LoadOptions(device=device, dtype=precision) for precision in dtype]
+    for precision, options in zip(dtype, chosen, strict=True):
         found = bench_published(
             find_config(model, options), options, _pictures(frames, 1280, 720), repeats
         )
         tables |= {f"{model}, {precision}: {name}": rows for name, rows in found.items()}
+        _write(out, {"hardware": _hardware(), "tables": tables})  # should the next one fail
     _tell(out, tables)
 
 

@@ -52,6 +52,8 @@ def _command(name: str) -> Callable[..., None]:
 
         if to not in ("onnx", "tensorrt"):
             raise GroundmoreError(f"--to is {to!r}; expected onnx or tensorrt")
+        if build_only and to != "tensorrt":
+            raise GroundmoreError(f"--build-only with --to {to}; expected --to tensorrt")
         part = {"decoder": DECODER, "encoder": ENCODER}[name]
         folder = out or engine_folder(model)
         if not build_only:

@@ -44,6 +44,8 @@ def random_model(config: MoraConfig, options: LoadOptions) -> MoraForCausalLM:
     torch.manual_seed(0)
     try:
         model.to_empty(device=options.place)
+        if config.tie_word_embeddings:  # which that has undone
+            model.tie_weights()
         for weight in model.state_dict().values():
             if weight.ndim > 1:
                 weight.normal_(0, SPREAD)
@@ -77,14 +79,18 @@ def bench_published(
         clip: T frames (H, W, 3).
         repeats: of each way.
 
+    Returns:
+        rows by table; a way that there is no memory for has no figures.
+
     Raises:
-        ModelError: the device is not there, or has too little memory.
+        ModelError: the device is not there, or has too little memory for the model.
     """
     mora = random_mora(config, options)
+    fine = str(mora.model.segmenter.dtype).removeprefix("torch.")
     with torch.inference_mode():
         return {
             "encoders (SAM and CLIP)": _encoders(mora, clip, repeats),
-            "mask decoder": _decoder(mora, clip, repeats),
+            f"mask decoder (in {fine})": _decoder(mora, clip, repeats),
             "a question": _questions(mora, clip, repeats),
         }
 
@@ -102,8 +108,9 @@ def _encoders(mora: Mora, clip: Sequence[NDArray[np.uint8]], repeats: int) -> li
     ways = {f"{n} at once": ahead(n) for n in BATCHES if n <= len(pictures)}
     rows = _measured(mora, ways, repeats)
     for row in rows:
-        row["frames/s"] = int(row["way"].split()[0]) / row["seconds"]
-        row["ratio"] = row["frames/s"] / rows[0]["frames/s"]
+        count, seconds = int(row["way"].split()[0]), row["seconds"]
+        row["frames/s"] = count / seconds if seconds else None
+        row["ratio"] = row["frames/s"] / rows[0]["frames/s"] if seconds else None
     return rows
 
 
@@ -123,18 +130,17 @@ def _decoder(mora: Mora, clip: Sequence[NDArray[np.uint8]], repeats: int) -> lis
 
 def _questions(mora: Mora, clip: Sequence[NDArray[np.uint8]], repeats: int) -> list[dict[str, Any]]:
     """Words alone: random weights say no [SEG], and end no sentence before it must end."""
-    told = mora
-    if "{" not in mora.config.answer_template:
-        told = Mora(mora.model, mora.tokenizer, reasoning="prefill")
+    chooses_words = "{" in mora.config.answer_template
+    told = mora if chooses_words else Mora(mora.model, mora.tokenizer, reasoning="prefill")
     stamps = [t / 6 for t in range(len(clip))]
     kept = [mora.encode(f) for f in clip]
     ways: dict[str, Callable[[], Any]] = {
         "nothing kept": lambda: told.answer(clip, stamps, QUESTION),
         "features kept": lambda: told.answer_features(kept, stamps, QUESTION),
-        f"features kept, {mora.config.max_new_tokens} words generated": (
-            lambda: mora.answer_features(kept, stamps, QUESTION)
-        ),
     }
+    if not chooses_words:
+        name = f"features kept, {mora.config.max_new_tokens} words generated"
+        ways[name] = lambda: mora.answer_features(kept, stamps, QUESTION)
     return _measured(mora, ways, repeats)
 
 
@@ -154,5 +160,17 @@ def _measured(mora: Mora, ways: dict[str, Callable[[], Any]], repeats: int) -> l
 
         return run
 
-    rows, _ = in_turns({n: watched(n, w) for n, w in ways.items()}, repeats)
-    return [row | ({"peak (GiB)": peaks[row["way"]]} if on_gpu else {}) for row in rows]
+    fitting = {n: watched(n, w) for n, w in ways.items() if _fits(w)}
+    if not fitting:
+        raise ModelError(f"{device} has too little memory for {', '.join(ways)}")
+    rows, _ = in_turns(fitting, repeats)
+    rows += [dict.fromkeys(rows[0]) | {"way": name} for name in ways if name not in fitting]
+    return [row | ({"peak (GiB)": peaks[row["way"]] or None} if on_gpu else {}) for row in rows]
+
+
+def _fits(way: Callable[[], Any]) -> bool:
+    try:
+        way()
+    except torch.OutOfMemoryError:
+        return False
+    return True

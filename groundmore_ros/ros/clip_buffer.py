@@ -100,8 +100,8 @@ class ClipBuffer:
             if verdict is not Verdict.TAKEN:
                 self.counts[verdict.value] += 1
             if verdict is Verdict.JUMPED_BACK:
-                self.counts["never_encoded"] += sum(not f.encoded for f in self._frames)
-                self._frames.clear()
+                while self._frames:
+                    self._count_lost(self._frames.popleft())
             if verdict is Verdict.SKIPPED:
                 self._newest = stamp
             return verdict
@@ -123,7 +123,13 @@ class ClipBuffer:
         ):
             oldest = self._frames.popleft()
             held = self._held()
-            self.counts["never_encoded"] += not oldest.encoded
+            self._count_lost(oldest)
+
+    def _count_lost(self, frame: BufferedFrame) -> None:
+        if frame.broken:
+            self.counts["broken"] += 1
+        elif not frame.encoded:
+            self.counts["never_encoded"] += 1
 
     def _held(self) -> Held:
         held = [f.held for f in self._frames]

@@ -35,6 +35,7 @@ def test_the_script_writes_one_file_and_its_manifest(tiny_folder: Path, tmp_path
         (["encoder", "--model", "nowhere"], "no model 'nowhere' on this machine"),
         (["decoder", "--precision", "int8"], "precision is 'int8'"),
         (["decoder", "--to", "tensorrt", "--build-only"], "is no manifest"),
+        (["decoder", "--build-only"], "--build-only with --to onnx; expected --to tensorrt"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], complaint: str, tmp_path: Path) -> None:

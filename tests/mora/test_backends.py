@@ -92,13 +92,13 @@ def test_a_provider_that_this_runtime_lacks(nano_engines: Path) -> None:
 def test_commands_name_what_they_write_and_make_it_as_it_was(copy: Path) -> None:
     (copy / "sam_decoder.onnx").rename(copy / "mine.onnx")
     file = f"onnx:{copy / 'mine.onnx'}"
-    with pytest.raises(ModelError, match=r"\(which writes sam_decoder.onnx\)"):
+    with pytest.raises(ModelError, match=r"\(which writes sam_decoder.onnx\)$"):
         Mora.from_pretrained("mora-nano", decoder=file)
     with pytest.raises(ModelError, match="describe it in .*mine.yaml"):
         Mora.from_pretrained("mora-nano", encoder=file)
     (copy / "mine.onnx").rename(copy / "sam_decoder.onnx")
     told = export_command(DECODER, "m", copy / "mine.onnx", "discrete", build_only=True)
-    assert told.endswith(" --build-only (which takes sam_decoder.onnx)")
+    assert told.endswith(" --build-only (after mine.onnx is renamed to sam_decoder.onnx)")
     _changed(copy, sha256="0", precision="mixed", opset=17)
     with pytest.raises(ModelError, match="--precision mixed --opset 17$"):
         Mora.from_pretrained("mora-nano", decoder="onnx", engines=copy)
@@ -182,6 +182,7 @@ def test_another_makers_encoder_sees_what_its_description_says(tmp_path: Path) -
         ("nothing", {}, "is no description"),
         ("side: 320", {"channels": 32}, r"gives \(1, 32, 40, 40\); expected \(1, 64, 40, 40\)"),
         ("side: 320", {"stride": 16}, r"gives \(1, 64, 20, 20\)"),
+        ("side: 256", {}, r"mobile.onnx does not take \(1, 3, 256, 256\) in float32, as .*yaml"),
     ],
 )
 def test_an_encoder_that_does_not_fit(
@@ -218,10 +219,13 @@ class _Config:
         self.profiles.append(profile)
 
     def create_timing_cache(self, content: bytes) -> Any:
-        return SimpleNamespace(serialize=lambda: content + b"timed")
+        if content == b"damaged":
+            return None
+        return SimpleNamespace(serialize=lambda: content + b"timed", content=content)
 
-    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> None:
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
         assert not ignore_mismatch
+        return bool(cache.content != b"of another driver")
 
 
 def _fake(plan: bytes | None = b"plan", readable: bool = True) -> Any:
@@ -289,9 +293,14 @@ def test_an_engine_is_built_for_its_target(
         "image_embeddings": ((1, 64, 40, 40), (8, 64, 40, 40), (16, 64, 40, 40)),
         "text_embeds": ((1, 4, 64), (8, 4, 64), (16, 4, 64)),
     }
-    assert (copy / "timing-10.3.0.cache").read_bytes() == b"timed"
+    timings = copy / "timing-10.3.0-Orin.cache"
+    assert timings.read_bytes() == b"timed"
     tensorrt.build_engine(file, manifest, target)
-    assert (copy / "timing-10.3.0.cache").read_bytes() == b"timedtimed"
+    assert timings.read_bytes() == b"timedtimed"
+    for useless in (b"damaged", b"of another driver"):
+        timings.write_bytes(useless)
+        tensorrt.build_engine(file, manifest, target)
+        assert timings.read_bytes() == b"timed"
     assert not list(copy.glob("*.part"))
 
 
@@ -373,7 +382,7 @@ def test_an_engine_of_another_maker_tells_its_tensors(
     assert graph.where == "tensorrt 10.3.0 (nanosam.engine)"
     assert (graph._part.inputs, graph._part.outputs, graph._most) == (("image",), ("features",), 8)
     for engine, complaint in (
-        (None, "TensorRT 10.3.0 cannot load .*nanosam.engine; expected an engine that was built"),
+        (None, "TensorRT 10.3.0 cannot load .*nanosam.engine, as its log says; expected"),
         (_Engine(tensors | {"more": "out"}), r"outputs \['features', 'more'\]; expected 1 and 1"),
         (_Engine(tensors, "features"), "features not in float32"),
     ):

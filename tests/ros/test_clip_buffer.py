@@ -73,6 +73,16 @@ def test_a_jump_back_forgets_and_counts() -> None:
     assert buffer.counts == {"sampled": 5, "jumped_back": 1, "never_encoded": 3}
 
 
+def test_broken_frames_are_counted_once_and_as_such() -> None:
+    buffer = ClipBuffer("/a", rate=1.0, seconds=100.0, nbytes=10**6)
+    for stamp in (50, 51, 52):
+        put(buffer, stamp * SECOND)
+    buffer.between(0, 2**62)[1].broken = True
+    put(buffer, 10 * SECOND)  # a jump back
+    buffer.tidy()
+    assert buffer.counts == {"sampled": 4, "jumped_back": 1, "never_encoded": 2, "broken": 1}
+
+
 def test_newest_includes_frames_that_are_not_kept() -> None:
     buffer = ClipBuffer("/a", rate=1.0, seconds=100.0, nbytes=10**6)
     put(buffer, 10 * SECOND)

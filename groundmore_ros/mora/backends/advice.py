@@ -2,6 +2,7 @@
 """The commands that errors tell of: how the file that is missing is made."""
 
 from pathlib import Path
+from shlex import quote
 
 from groundmore_ros.mora.backends.graph import Part
 from groundmore_ros.mora.backends.manifest import Manifest
@@ -28,12 +29,14 @@ def export_command(
         manifest: of what lies there, where it is to be made as it was.
         build_only: the ONNX file is there, and only its engine is missing: no checkpoint is needed.
     """
-    to = "onnx" if target is None else f"tensorrt --target {target}"
-    command = f"groundmore export {part.name} --model {model} --to {to} --out {path.parent}"
+    to = "onnx" if target is None else f"tensorrt --target {quote(target)}"
+    command = f"groundmore export {part.name} --model {quote(model)} --to {to}"
+    command += f" --out {quote(str(path.parent))}"
     if manifest is not None:
         command += f" --precision {manifest.precision} --opset {manifest.opset}"
     if build_only:
         command += " --build-only"
     if path.name != f"{part.stem}.onnx":
-        command += f" (which {'takes' if build_only else 'writes'} {part.stem}.onnx)"
+        took = f"after {path.name} is renamed to" if build_only else "which writes"
+        command += f" ({took} {part.stem}.onnx)"
     return command

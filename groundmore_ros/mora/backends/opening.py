@@ -57,7 +57,7 @@ def engine_folder(model: str) -> Path:
 
 
 def use_backends(segmenter: Segmenter, chosen: dict[str, str], where: Where) -> SamInput | None:
-    """Let a segmenter's parts run where they shall; torch's copy of such a part is let go.
+    """Let a segmenter's parts run where they shall; torch's copy of such an encoder is let go.
 
     Args:
         segmenter: of a loaded model.
@@ -113,7 +113,8 @@ def open_graph(backend: str, part: Part, segmenter: Segmenter, where: Where) -> 
     try:
         manifest = Manifest.read(path.with_suffix(".json"))
     except ModelError as error:
-        other = f"; for an encoder of another maker, describe it in {described}" if given else ""
+        foreign = given and part.name == "encoder"
+        other = f"; for an encoder of another maker, describe it in {described}" if foreign else ""
         raise ModelError(f"{error}; make it: {command}{other}") from error
     command = export_command(part, where.model, path, target, manifest)
     if manifest.part != part.name:
@@ -152,7 +153,13 @@ def _foreign(
     else:
         graph = TensorRtGraph.of_engine(path, part, where.device)
     picture = torch.zeros(1, 3, sees.side, sees.side, device=where.device)
-    shape = tuple(graph.run(picture)[0].shape)
+    try:
+        shape = tuple(graph.run(picture)[0].shape)
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        raise ModelError(
+            f"{path} does not take {tuple(picture.shape)} in float32, as {described} has it: "
+            f"{error}"
+        ) from error
     wanted = (1, segmenter.channels, segmenter.side, segmenter.side)
     if shape != wanted:
         raise ModelError(f"{path} gives {shape}; expected {wanted}, which the decoder takes")

@@ -8,6 +8,7 @@ precision is that of the ONNX file. https://docs.nvidia.com/deeplearning/tensorr
 import hashlib
 import json
 import logging
+import re
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,15 +83,27 @@ def build_engine(onnx: Path, manifest: Manifest, profile: Profile) -> Path:
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, profile.workspace_bytes)
     config.builder_optimization_level = profile.optimization_level
     config.add_optimization_profile(_shapes(builder, manifest, profile))
-    kept = onnx.with_name(f"timing-{trt.__version__}.cache")
-    timings = config.create_timing_cache(kept.read_bytes() if kept.is_file() else b"")
-    config.set_timing_cache(timings, ignore_mismatch=False)
+    gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name())
+    kept = onnx.with_name(f"timing-{trt.__version__}-{gpu}.cache")
+    timings = _timings(config, kept)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ModelError(f"TensorRT cannot build {onnx}; its log says why")
     _write(kept, bytes(timings.serialize()))
     _write(target, bytes(plan))
     return target
+
+
+def _timings(config: Any, kept: Path) -> Any:
+    """What earlier builds on this GPU have measured; nothing, where the file is damaged."""
+    for content in (kept.read_bytes(),) if kept.is_file() else ():
+        timings = config.create_timing_cache(content)
+        if timings is not None and config.set_timing_cache(timings, ignore_mismatch=False):
+            return timings
+        _LOG.warning("%s cannot be used, and is made anew", kept)
+    timings = config.create_timing_cache(b"")
+    config.set_timing_cache(timings, ignore_mismatch=False)
+    return timings
 
 
 def _shapes(builder: Any, manifest: Manifest, profile: Profile) -> Any:
@@ -172,8 +185,8 @@ class TensorRtGraph:
             engine = _read(path)
         if engine is None:
             raise ModelError(
-                f"TensorRT {trt.__version__} cannot load {path}; expected an engine that was built "
-                "with this version, on this kind of GPU"
+                f"TensorRT {trt.__version__} cannot load {path}, as its log says; expected an "
+                "engine that was built with this version, on this kind of GPU, and room for it"
             )
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         given = [n for n in names if engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
