@@ -67,7 +67,7 @@ def play_bags(
     rclpy.init(args=list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
     told_to_stop: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: _note(told_to_stop, received))
+        signal.signal(number, lambda received, _frame: told_to_stop.append(received))
     node = rclpy.create_node("bag_player")
     try:
         player = _Player(node, bags, questions, clock, told_to_stop)
@@ -81,11 +81,6 @@ def play_bags(
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-def _note(told_to_stop: list[int], received: int) -> None:
-    told_to_stop.append(received)
-    signal.signal(received, signal.SIG_DFL)  # a second one ends what does not look at the first
 
 
 class _Player:

@@ -42,7 +42,11 @@ def test_help_answers_without_heavy_imports(name: str) -> None:
 
 
 def test_help_is_fast() -> None:
-    """Half a second where a bare interpreter takes 0.06 s; as a ratio, machines do not matter."""
+    """Our own part of it is less than what the parser takes for a command that does nothing.
+
+    A ratio of like work: how fast an interpreter starts differs between machines.
+    """
+    nothing = "import typer; app = typer.Typer(); app.command()(lambda: None); app(['--help'])"
 
     def seconds(*command: str) -> float:
         began = time.perf_counter()
@@ -51,9 +55,9 @@ def test_help_is_fast() -> None:
 
     help_seconds, bare_seconds = (
         min(seconds(*command) for _ in range(5))
-        for command in ((*COMMAND, "ask", "--help"), (sys.executable, "-c", "pass"))
+        for command in ((*COMMAND, "ask", "--help"), (sys.executable, "-c", nothing))
     )
-    assert help_seconds < 8.5 * bare_seconds
+    assert help_seconds < 2 * bare_seconds
 
 
 @pytest.mark.parametrize(
