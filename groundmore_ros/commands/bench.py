@@ -190,8 +190,8 @@ def published(
     from groundmore_ros.mora.published_bench import bench_published
 
     tables: dict[str, Any] = {}
-    chosen = [LoadOptions(device=device, dtype=precision) for precision in dtype]
-    for precision, options in zip(dtype, chosen, strict=True):
+    chosen = {precision: LoadOptions(device=device, dtype=precision) for precision in dtype}
+    for precision, options in chosen.items():
         found = bench_published(
             find_config(model, options), options, _pictures(frames, 1280, 720), repeats
         )

@@ -160,10 +160,10 @@ def _measured(mora: Mora, ways: dict[str, Callable[[], Any]], repeats: int) -> l
 
         return run
 
-    fitting = {n: watched(n, w) for n, w in ways.items() if _fits(w)}
+    fitting = {n: w for n, way in ways.items() if _fits(w := watched(n, way))}
     if not fitting:
         raise ModelError(f"{device} has too little memory for {', '.join(ways)}")
-    rows, _ = in_turns(fitting, repeats)
+    rows, _ = in_turns(fitting, repeats, warm_up=0)  # each has run once, to see whether it fits
     rows += [dict.fromkeys(rows[0]) | {"way": name} for name in ways if name not in fitting]
     return [row | ({"peak (GiB)": peaks[row["way"]] or None} if on_gpu else {}) for row in rows]
 

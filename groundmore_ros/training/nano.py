@@ -91,7 +91,11 @@ class NanoTraining:
                 link.symlink_to(source)
 
     def run(self) -> bool:
-        """Go through the stages; false where the run was asked to stop."""
+        """Go through the stages; false where the run was asked to stop.
+
+        Raises:
+            GroundmoreError: the model whose perception is to be used is of other sizes.
+        """
         tokenizer = self.tokenizer()
         torch.manual_seed(0)
         config = MoraConfig(**self._model_settings(len(tokenizer)))

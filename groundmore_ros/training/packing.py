@@ -16,7 +16,15 @@ from groundmore_ros.simulation.wording import TYPE_OF
 from groundmore_ros.training.cache import CachedEpisode
 from groundmore_ros.training.data import COLOUR_NAMES, SHAPE_NAMES
 
-__all__ = ["IGNORED", "PREDICATES", "Asked", "ReasoningBatch", "collate_reasoning"]
+__all__ = [
+    "IGNORED",
+    "PREDICATES",
+    "Asked",
+    "ReasoningBatch",
+    "collate_reasoning",
+    "padded",
+    "question_ids",
+]
 
 IGNORED = -100
 PREDICATES = (*TYPE_OF, "referring", "unrelated")
@@ -112,10 +120,10 @@ def collate_reasoning(
     truth = [_track_truth(e) for e in episodes]
     return ReasoningBatch(
         **stacked,
-        ids=_padded([r.ids for r in rows], length, 0),
-        labels=_padded([r.labels for r in rows], length, IGNORED),
-        blocks=_padded([r.blocks for r in rows], length, -1),
-        steps=_padded([r.steps for r in rows], length, 0),
+        ids=padded([r.ids for r in rows], length, 0),
+        labels=padded([r.labels for r in rows], length, IGNORED),
+        blocks=padded([r.blocks for r in rows], length, -1),
+        steps=padded([r.steps for r in rows], length, 0),
         asked=asked.tensors(),
         **{name: torch.stack([t[name] for t in truth]) for name in truth[0]},
         looks=torch.stack([_looks(e) for e in episodes]),
@@ -184,10 +192,15 @@ def _tokens(
 ) -> tuple[list[int], list[int]]:
     """The question behind the visual prefix, and its answer."""
     conversation, answer_template, nothing = templates
-    prompt = tokenizer.encode(build_prompt(conversation, question["text"]))[1:]  # without <s>
+    prompt = question_ids(tokenizer, conversation, question["text"])[1:]  # without <s>
     name = question["answer"].removeprefix("the ")
     answer = nothing if question["target"] is None else answer_template.replace("{name}", name)
-    return [i for i in prompt if i != IMAGE_ID], tokenizer.encode_answer(answer)
+    return prompt, tokenizer.encode_answer(answer)
+
+
+def question_ids(tokenizer: MoraTokenizer, conversation: str, text: str) -> list[int]:
+    """A question's tokens from <s> on, without the place of the image."""
+    return [i for i in tokenizer.encode(build_prompt(conversation, text)) if i != IMAGE_ID]
 
 
 def _track(episode: CachedEpisode, number: int | None) -> int:
@@ -227,5 +240,6 @@ def _looks(e: CachedEpisode) -> Tensor:
     return torch.tensor([numbered[max(0, int(k) - 1)] for k in e.object_of])
 
 
-def _padded(rows: list[list[int]], length: int, fill: int) -> Tensor:
+def padded(rows: list[list[int]], length: int, fill: int) -> Tensor:
+    """Rows (R, length) filled up at their ends."""
     return torch.tensor([r + [fill] * (length - len(r)) for r in rows])

@@ -10,12 +10,11 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from groundmore_ros.mora.conversation import build_prompt
-from groundmore_ros.mora.tokenization import IMAGE_ID, MoraTokenizer
+from groundmore_ros.mora.tokenization import MoraTokenizer
 from groundmore_ros.simulation.rewording import look_name, reword, typed
 from groundmore_ros.simulation.unrelated import unrelated
 from groundmore_ros.simulation.world import COLOURS, SHAPES
-from groundmore_ros.training.packing import PREDICATES
+from groundmore_ros.training.packing import PREDICATES, padded, question_ids
 
 __all__ = ["Reading", "draw_question", "draw_reading"]
 
@@ -56,13 +55,10 @@ def draw_reading(
         conversation: the template that questions are put in.
     """
     drawn = [draw_question(rng) for _ in range(count)]
-    rows = [_encoded(tokenizer, conversation, text) for text, _ in drawn]
-    lengths = torch.tensor([len(row) for row in rows])
-    ids = torch.zeros(count, int(lengths.max()), dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row)
+    rows = [question_ids(tokenizer, conversation, text) for text, _ in drawn]
+    lengths = [len(row) for row in rows]
     predicate = torch.tensor([PREDICATES.index(p) for _, p in drawn])
-    return Reading(ids, lengths, predicate)
+    return Reading(padded(rows, max(lengths), 0), torch.tensor(lengths), predicate)
 
 
 def draw_question(rng: Generator, wordings: str = "known") -> tuple[str, str]:
@@ -77,7 +73,3 @@ def draw_question(rng: Generator, wordings: str = "known") -> tuple[str, str]:
         name = look_name(rng, int(rng.integers(OBJECTS)), looks)
         text = reword(rng, predicate, name, wordings)
     return (typed(rng, text) if wordings == "known" else text), predicate
-
-
-def _encoded(tokenizer: MoraTokenizer, conversation: str, text: str) -> list[int]:
-    return [i for i in tokenizer.encode(build_prompt(conversation, text)) if i != IMAGE_ID]

@@ -42,7 +42,7 @@ def test_help_answers_without_heavy_imports(name: str) -> None:
 
 
 def test_help_is_fast() -> None:
-    """Our own part of it is less than what the parser takes for a command that does nothing.
+    """Half a second where the parser takes 0.4 s for a command that does nothing.
 
     A ratio of like work: how fast an interpreter starts differs between machines.
     """
@@ -57,7 +57,7 @@ def test_help_is_fast() -> None:
         min(seconds(*command) for _ in range(5))
         for command in ((*COMMAND, "ask", "--help"), (sys.executable, "-c", nothing))
     )
-    assert help_seconds < 2 * bare_seconds
+    assert help_seconds < 1.25 * bare_seconds
 
 
 @pytest.mark.parametrize(

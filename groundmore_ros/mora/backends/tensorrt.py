@@ -96,8 +96,8 @@ def build_engine(onnx: Path, manifest: Manifest, profile: Profile) -> Path:
 
 def _timings(config: Any, kept: Path) -> Any:
     """What earlier builds on this GPU have measured; nothing, where the file is damaged."""
-    for content in (kept.read_bytes(),) if kept.is_file() else ():
-        timings = config.create_timing_cache(content)
+    if kept.is_file():
+        timings = config.create_timing_cache(kept.read_bytes())
         if timings is not None and config.set_timing_cache(timings, ignore_mismatch=False):
             return timings
         _LOG.warning("%s cannot be used, and is made anew", kept)
