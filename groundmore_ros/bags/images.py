@@ -14,6 +14,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from groundmore_ros.bags.buffers import Buffers
 from groundmore_ros.errors import BadFrameError
 
 __all__ = ["ENCODINGS", "MAX_PIXELS", "decode_compressed", "decode_image", "to_jpeg"]
@@ -23,6 +24,7 @@ MAX_PIXELS = 64_000_000
 JPEG_START = b"\xff\xd8"
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # nothing that starts other programs
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+_BUFFERS = Buffers(most=8)
 
 # Bytes a pixel, bytes a sample, and how rows (H, W, channels) become RGB.
 _Converter = Callable[[NDArray[Any]], RGB]
@@ -166,7 +168,9 @@ def _decode_jpeg(data: bytes) -> RGB:
     """Straight into the array, outside Python's lock; Pillow copies three times, mostly inside."""
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
     _check_size(height, width)
-    return np.asarray(simplejpeg.decode_jpeg(data))
+    picture = _BUFFERS.array(height, width, 3)
+    simplejpeg.decode_jpeg(data, buffer=picture)
+    return picture
 
 
 def _decode_any(data: bytes) -> RGB:

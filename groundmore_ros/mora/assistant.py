@@ -2,7 +2,7 @@
 """The facade: frames and a question in, an answer out."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,8 @@ from groundmore_ros.mora.zoo import resolve_model
 __all__ = ["EncodedFrame", "Mora"]
 
 REASONINGS = ("generate", "prefill")
+# From a [SEG] embedding (C,), and the track that it means, to mask logits (T, M, M).
+_Draw = Callable[[Tensor, int | None], Tensor]
 
 
 class Timing(Protocol):
@@ -211,9 +213,10 @@ class Mora:
         clip = self.model.compare(frames)
         said = self._say(clip, texts)
         reasoned = time.perf_counter()
+        draw = self._drawing(clip, frames)
         for one in said:
             drawing = time.perf_counter()
-            answer = self._decode(clip, frames, one, times, size)
+            answer = self._decode(clip, frames, draw, one, times, size)
             if timing is not None:
                 timing.reason = reasoned - began
                 timing.decode = time.perf_counter() - drawing
@@ -236,10 +239,24 @@ class Mora:
         each = len(said) // len(questions)
         return [said[first : first + each] for first in range(0, len(said), each)]
 
+    def _drawing(self, clip: Clip, frames: list[FrameFeatures]) -> _Draw:
+        """How masks (T, M, M) are drawn: a track's once, whichever question means it."""
+        tracks: dict[int, Tensor] = {}
+
+        def draw(seg: Tensor, track: int | None) -> Tensor:
+            if track is None:
+                return self.model.draw(frames, seg, None)[0]
+            if track not in tracks:
+                tracks[track] = self.model.draw(frames, seg, clip.seen(track))[0]
+            return tracks[track]
+
+        return draw
+
     def _decode(
         self,
         clip: Clip,
         frames: list[FrameFeatures],
+        draw: _Draw,
         said: list[Said],
         times: NDArray[np.float64],
         size: tuple[int, int],
@@ -250,7 +267,7 @@ class Mora:
             objects = self._objects_of_frames(frames, said, times, size)
         else:
             objects = [
-                self._object(clip, frames, said[0], at, times, size) for at in self._segs(said[0])
+                self._object(clip, draw, said[0], at, times, size) for at in self._segs(said[0])
             ]
         objects = [o for o in objects if o.score >= self.config.score_threshold]
         score = max((o.score for o in objects), default=0.0)
@@ -269,7 +286,7 @@ class Mora:
     def _object(
         self,
         clip: Clip,
-        frames: list[FrameFeatures],
+        draw: _Draw,
         said: Said,
         at: int,
         stamps: NDArray[np.float64],
@@ -285,7 +302,7 @@ class Mora:
             logits = self.model.point(seg, clip.reasoning.keys[0], clip.tracks.valid)
             chosen = int(logits.argmax())
             score *= float(logits.float().softmax(-1)[chosen])
-        drawn, _ = self.model.draw(frames, seg, clip.seen(chosen))
+        drawn = draw(seg, chosen)
         scores = self._frame_scores(clip, said, at, chosen)
         prompt = Prompt(seg, chosen, clip.linker)
         return self._answered(drawn, scores, score, stamps, size, prompt)

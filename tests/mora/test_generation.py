@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -105,6 +106,20 @@ def test_many_questions_are_answered_as_each_alone(nano: Mora) -> None:
         alone = nano.answer_features(features, stamps, question)
         assert answer.text == alone.text
         assert np.array_equal(answer.masks, alone.masks)
+
+
+def test_questions_that_mean_one_object_have_it_drawn_once(
+    nano: Mora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode = simulate(1_000_303)
+    features = [nano.encode(f) for f in episode.frames]
+    draw = Mock(wraps=nano.model.draw)
+    monkeypatch.setattr(nano.model, "draw", draw)
+    questions = ["The orange ball", "Show me the orange ball.", "Where is the orange ball?"]
+    answers = list(nano.answer_many(features, episode.stamps.tolist(), questions))
+    assert all(np.array_equal(a.masks, answers[0].masks) for a in answers)
+    assert answers[0].masks.any()
+    assert draw.call_count == 1
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

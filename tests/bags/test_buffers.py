@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from groundmore_ros.bags.buffers import Buffers
+
+
+def _place(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def test_memory_that_nobody_holds_is_lent_again() -> None:
+    buffers = Buffers(most=4)
+    array = buffers.array(6, 8, 3)
+    assert array.shape == (6, 8, 3)
+    assert array.flags.c_contiguous
+    place = _place(array)
+    del array
+    assert _place(buffers.array(8, 6, 3)) == place
+
+
+def test_memory_that_anything_is_held_of_is_not() -> None:
+    for hold in (
+        lambda a: a,
+        lambda a: a[2:, ::2],
+        lambda a: a.reshape(-1)[5:6].view(np.int8),
+        lambda a: torch.from_numpy(a)[1],
+        lambda a: memoryview(a)[0:1],
+    ):
+        buffers = Buffers(most=4)
+        array = buffers.array(4, 4, 3)
+        array[:] = 7
+        held = hold(array)  # type: ignore[no-untyped-call]
+        del array
+        other = buffers.array(4, 4, 3)
+        other[:] = 9
+        assert (np.asarray(held) == 7).all()
+
+
+def test_no_more_is_kept_than_was_said() -> None:
+    buffers = Buffers(most=3)
+    held = [buffers.array(2, 2, k % 5 + 1) for k in range(20)]
+    assert len(buffers._buffers) == 3
+    assert len({_place(a) for a in held}) == 20
+
+
+def test_threads_never_share_memory() -> None:
+    buffers = Buffers(most=8)
+
+    def fill(number: int) -> bool:
+        array = buffers.array(64, 64, 3)
+        array[:] = number
+        return bool((array == number).all())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(fill, [k % 251 for k in range(2000)]))
