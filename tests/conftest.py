@@ -15,9 +15,13 @@ import pytest
 import torch
 from hypothesis import settings
 from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import BertConfig, BertModel
 
 from groundmore_ros.mora import Mora, MoraConfig, MoraForCausalLM
 from groundmore_ros.mora.tokenization import BpeTokenizer
+from groundmore_ros.simulation.wording import TEMPLATES
+from groundmore_ros.training.teacher import Teacher
 
 # Timings here say more about what else runs on the machine than about the code.
 settings.register_profile("groundmore", deadline=None, derandomize=True)
@@ -129,3 +133,19 @@ def nano_engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in (ENCODER, DECODER):
         export_onnx("mora-nano", part, folder, ExportOptions())
     return folder
+
+
+def small_teacher() -> Teacher:
+    """Untrained, with the words of the exam's own templates."""
+    texts = " ".join(t for group in TEMPLATES.values() for t in group).lower()
+    normalizer, splitter = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
+    words = sorted({piece for piece, _ in splitter.pre_tokenize_str(texts)})
+    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1,
+        num_attention_heads=2, intermediate_size=64,
+    )  # fmt: skip
+    return Teacher(BertModel(config, add_pooling_layer=False), tokenizer, 32)

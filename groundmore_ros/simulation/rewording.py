@@ -5,6 +5,7 @@ What is there to choose from, and what of it is held out, is in :mod:`.phrases`.
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -14,7 +15,19 @@ from groundmore_ros.simulation import patterns
 from groundmore_ros.simulation.phrases import phrases
 from groundmore_ros.simulation.wording import REFERRING, TEMPLATES
 
-__all__ = ["look_name", "paraphrase", "plain", "reword", "strange", "templates_of", "typed"]
+__all__ = [
+    "Exchange",
+    "look_name",
+    "paraphrase",
+    "plain",
+    "reword",
+    "strange",
+    "templates_of",
+    "typed",
+]
+
+# Puts other words into a text.
+Exchange = Callable[[Generator, str], str]
 
 # Phrases that may stand for each other, a group a line.
 _SYNONYMS = """
@@ -77,7 +90,13 @@ def templates_of(predicate: str, wordings: str) -> tuple[str, ...]:
     return exam + free if wordings in ("known", "all") else free
 
 
-def reword(rng: Generator, predicate: str, name: str, wordings: str = "known") -> str:
+def reword(
+    rng: Generator,
+    predicate: str,
+    name: str,
+    wordings: str = "known",
+    exchange: Exchange | None = None,
+) -> str:
     """Put a question in other words.
 
     Args:
@@ -85,15 +104,18 @@ def reword(rng: Generator, predicate: str, name: str, wordings: str = "known") -
         predicate: as in :class:`~groundmore_ros.simulation.questions.Question`.
         name: "the red ball", where the question names an object.
         wordings: which templates may be used.
+        exchange: what is done to the words of known ones.
     """
     # A generator of its own, so that wordings can be compared question by question.
     own = np.random.default_rng(int(rng.integers(2**32)))
-    text = _template(own, predicate, wordings)
+    text = _template(own, predicate, wordings, exchange)
     text = text.replace("{a}", name).replace("{b}", name.removeprefix("the "))
-    return paraphrase(rng, _sentence(text), wordings)
+    return paraphrase(rng, _sentence(text), wordings, exchange)
 
 
-def _template(rng: Generator, predicate: str, wordings: str) -> str:
+def _template(
+    rng: Generator, predicate: str, wordings: str, exchange: Exchange | None = None
+) -> str:
     """A template; a known one varied, but never into one that training may not see."""
     pool = templates_of(predicate, wordings)
     if wordings != "known":
@@ -105,6 +127,8 @@ def _template(rng: Generator, predicate: str, wordings: str) -> str:
             text = drawn  # its words are varied already, and synonyms know no grammar
         elif rng.random() < EXCHANGED[0]:
             text = _with_synonyms(rng, text)
+        if exchange:
+            text = exchange(rng, text)
         if plain(text) not in _reserved():
             return text
 
@@ -123,15 +147,17 @@ def _reserved() -> frozenset[str]:
     return frozenset(plain(t) for p in predicates for use in kept for t in phrases(p, use))
 
 
-def paraphrase(rng: Generator, text: str, wordings: str) -> str:
-    """Perhaps change a question's form, not its sense."""
+def paraphrase(rng: Generator, text: str, wordings: str, exchange: Exchange | None = None) -> str:
+    """Perhaps change a question's form, not its sense; ``exchange`` as in :func:`reword`."""
     # The same draws whatever is allowed, so that wordings can be compared question by question.
     chance, part = rng.random(4), rng.random(2)
     if chance[0] < PARAPHRASED:
         opening = _pick("openings", float(part[0]), wordings)
+        opening = exchange(rng, opening) if exchange else opening
         text = opening.replace("{q}", text[0].lower() + text[1:]).replace("{Q}", text)
     if chance[1] < PARAPHRASED / 2:
-        text = _pick("endings", float(part[1]), wordings).replace("{q}", text)
+        ending = _pick("endings", float(part[1]), wordings)
+        text = (exchange(rng, ending) if exchange else ending).replace("{q}", text)
     if chance[2] < 0.1:
         text = text.rstrip("?.!")
     if chance[3] < 0.1:

@@ -9,7 +9,13 @@ from functools import cache
 from numpy.random import Generator
 
 from groundmore_ros.simulation.phrases import phrases
-from groundmore_ros.simulation.rewording import paraphrase, reword, strange, templates_of
+from groundmore_ros.simulation.rewording import (
+    Exchange,
+    paraphrase,
+    reword,
+    strange,
+    templates_of,
+)
 from groundmore_ros.simulation.wording import TEMPLATES
 from groundmore_ros.simulation.world import COLOURS, SHAPES
 
@@ -21,7 +27,10 @@ SYLLABLES = _SYLLABLES.split()
 
 
 def unrelated(
-    rng: Generator, looks: list[tuple[str, str]], wordings: str = "known"
+    rng: Generator,
+    looks: list[tuple[str, str]],
+    wordings: str = "known",
+    exchange: Exchange | None = None,
 ) -> tuple[str, str]:
     """A question to which "nothing" is the right answer, and its predicate.
 
@@ -31,10 +40,13 @@ def unrelated(
         rng: decides.
         looks: colour and shape of every object of the scene.
         wordings: ``known``, ``validation``, ``held-out`` or ``all``.
+        exchange: what is done to the words of known ones.
     """
     kind = rng.choice(["absent", "foreign", "sentence", "babble"], p=[0.45, 0.4, 0.12, 0.03])
     if kind == "sentence":
-        return paraphrase(rng, _pick(rng, "sentences", wordings), wordings), "unrelated"
+        text = _pick(rng, "sentences", wordings)
+        text = exchange(rng, text) if exchange else text
+        return paraphrase(rng, text, wordings, exchange), "unrelated"
     if kind == "babble":
         words = [
             "".join(rng.choice(SYLLABLES, rng.integers(1, 4))) for _ in range(rng.integers(1, 6))
@@ -45,8 +57,8 @@ def unrelated(
     predicate = "referring" if rng.random() < 0.5 else str(rng.choice(predicates))
     if kind == "foreign" and rng.random() < 0.3:
         text, predicate = _with_noun(rng, name, wordings)
-        return paraphrase(rng, text, wordings), predicate
-    return reword(rng, predicate, name, wordings), predicate
+        return paraphrase(rng, text, wordings, exchange), predicate
+    return reword(rng, predicate, name, wordings, exchange), predicate
 
 
 def _pick(rng: Generator, kind: str, wordings: str) -> str:

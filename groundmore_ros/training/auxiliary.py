@@ -16,8 +16,9 @@ from groundmore_ros.mora.tokenization import MoraTokenizer
 from groundmore_ros.simulation.facts import FACTS
 from groundmore_ros.training.data import COLOUR_NAMES, PLACE_UNIT, SHAPE_NAMES
 from groundmore_ros.training.packing import PREDICATES, ReasoningBatch
+from groundmore_ros.training.reading import Lessons
 
-__all__ = ["Asking", "Objects"]
+__all__ = ["Asking", "Meanings", "Objects"]
 
 
 class Objects(nn.Module):
@@ -106,9 +107,40 @@ class Asking(nn.Module):
         return losses
 
     def recognition(self, predicate: Tensor, states: Tensor) -> Tensor:
-        """The loss of telling the predicates (Q,) from the states (Q, E) at questions' ends."""
+        """The loss of telling the predicates from the states (Q, E) at questions' ends.
+
+        Args:
+            predicate: (Q,) which it is, or (Q, P) chances of each.
+            states: at the questions' ends.
+        """
         return 0.3 * functional.cross_entropy(self.predicate(states).float(), predicate)
 
     def understood(self, batch: ReasoningBatch, hidden: Tensor) -> Tensor:
         """Whether the predicate of each question is recognised (Q,)."""
         return self.predicate(batch.asked.ends(hidden)).argmax(1) == batch.asked.predicate
+
+
+class Meanings(nn.Module):
+    """Words' embeddings are drawn to what a teacher finds that they mean.
+
+    So what is learned of one word holds for those of like sense.
+    """
+
+    def __init__(self, model: MoraForCausalLM, tokenizer: MoraTokenizer, lessons: Lessons) -> None:
+        super().__init__()
+        pairs = [
+            (ids[0], i)
+            for i, word in enumerate(lessons.words)
+            for text in (f" {word}", word.capitalize())
+            if len(ids := tokenizer.encode_text(text)) == 1
+        ]
+        self.ids = torch.tensor([token for token, _ in pairs], dtype=torch.long)
+        meanings = lessons.meanings.float()
+        meanings = meanings - meanings.mean(0)
+        self.wanted = meanings[torch.tensor([i for _, i in pairs], dtype=torch.long)]
+        self.meant = nn.Linear(model.config.text_config.hidden_size, meanings.shape[1])
+
+    def forward(self, words: Tensor) -> dict[str, Tensor]:
+        """The loss, given the language model's embeddings (V, E)."""
+        told = self.meant(words[self.ids]).float()
+        return {"meaning": 0.5 * (1 - functional.cosine_similarity(told, self.wanted)).mean()}

@@ -25,10 +25,12 @@ from groundmore_ros.training.augmentation import varied
 from groundmore_ros.training.cache import cache_shards, load_cache
 from groundmore_ros.training.collage import collage
 from groundmore_ros.training.data import frame_samples, shard_files
+from groundmore_ros.training.lessons import NearWords, draw_lessons
 from groundmore_ros.training.packing import ReasoningBatch, collate_reasoning
 from groundmore_ros.training.perception import Drawing, Perception, PerceptionBatch, collate
-from groundmore_ros.training.reading import Reading, draw_reading
+from groundmore_ros.training.reading import Lessons, Reading, draw_asked, draw_reading
 from groundmore_ros.training.reasoning import Reasoner
+from groundmore_ros.training.teacher import Teacher
 from groundmore_ros.training.trainer import Schedule, fit
 from groundmore_ros.training.validation import validate
 
@@ -76,6 +78,7 @@ class NanoTraining:
         self.data = out / "data"
         self.model_folder = out / "model"
         self.model_folder.mkdir(parents=True, exist_ok=True)
+        self._lessons = out / "lessons.pt"
         self.eyes: Path | None = None
         if perception is not None and (perception / "config.json").exists():
             self.eyes = perception
@@ -83,7 +86,8 @@ class NanoTraining:
             self._adopt(perception)
 
     def _adopt(self, run: Path) -> None:
-        for name in ("data", "cache", "perception.pt", "drawing.pt"):
+        taught = [self._lessons.name] if self.recipe.get("words") else []
+        for name in ("data", "cache", "perception.pt", "drawing.pt", *taught):
             source, link = (run / name).resolve(), self.out / name
             if not source.exists():
                 raise GroundmoreError(f"{run} holds no {name}; its perception is not trained yet")
@@ -96,6 +100,8 @@ class NanoTraining:
         Raises:
             GroundmoreError: the model whose perception is to be used is of other sizes.
         """
+        if not self.teach():
+            return False
         tokenizer = self.tokenizer()
         torch.manual_seed(0)
         config = MoraConfig(**self._model_settings(len(tokenizer)))
@@ -116,6 +122,33 @@ class NanoTraining:
         settings["text_config"] = settings["text_config"] | {"vocab_size": vocabulary}
         return settings
 
+    def teach(self) -> bool:
+        """Let a teacher of words learn what is asked, and note what it says of other words."""
+        if self._lessons.exists() or not self.recipe.get("words"):
+            return True
+        settings = dict(self.recipe["words"])
+        count = settings.pop("lessons")
+        schedule = Schedule(**settings)
+        self.progress.stage("teach", schedule.steps)
+        torch.manual_seed(0)
+        teacher = Teacher.load()
+        near = NearWords(teacher)  # before it learns anything but language
+        finished = fit(
+            teacher.train(),
+            lambda step: draw_asked(np.random.default_rng([5, step]), schedule.batch),
+            schedule,
+            self.out / "teacher.pt",
+            log=self._log("teacher"),
+            on_step=self.progress.step,
+            stop=self.progress.stop,
+        )
+        if finished:
+            lessons = draw_lessons(np.random.default_rng(6), count, near, teacher)
+            part = self._lessons.with_suffix(".part")
+            torch.save(lessons._asdict(), part)
+            part.rename(self._lessons)
+        return finished
+
     def simulate(self) -> None:
         """Generate the episodes."""
         ranges = [range(*self.recipe["data"][part]) for part in ("seeds", "validation")]
@@ -135,11 +168,17 @@ class NanoTraining:
         """The vocabulary, learned from the wordings."""
         path = self.model_folder / "tokenizer.json"
         if not path.exists():
-            tokenizer = BpeTokenizer.train(
-                _all_texts(self.recipe["model"]["conversation"]), self.recipe["vocabulary"]
-            )
+            texts = list(_all_texts(self.recipe["model"]["conversation"]))
+            if lessons := self._taught():
+                texts += lessons.texts
+            tokenizer = BpeTokenizer.train(texts, self.recipe["vocabulary"])
             tokenizer.save(self.model_folder)
         return MoraTokenizer.load(self.model_folder)
+
+    def _taught(self) -> Lessons | None:
+        if not self._lessons.exists():
+            return None
+        return Lessons(**torch.load(self._lessons, weights_only=True))
 
     def see(self, model: MoraForCausalLM) -> bool:
         """Train image encoder, object queries and mask decoder."""
@@ -197,7 +236,8 @@ class NanoTraining:
         schedule = Schedule(**settings)
         for part in (model.segmenter, model.object_queries):
             part.requires_grad_(False)
-        module = Reasoner(model, tokenizer).train()
+        lessons = self._taught()
+        module = Reasoner(model, tokenizer, lessons).train()
         self.progress.stage("reason", schedule.steps)
         train = load_cache([self._cached(s) for s in self._shards("seeds")])
         held_out = load_cache([self._cached(s) for s in self._shards("validation")])
@@ -209,7 +249,7 @@ class NanoTraining:
             drawn = rng.integers(len(train), size=schedule.batch)
             episodes = [varied(train[i], rng) for i in drawn]
             batch = collate_reasoning(episodes, tokenizer, templates, rng, most=questions)
-            return batch, draw_reading(rng, read, tokenizer, config.conversation)
+            return batch, draw_reading(rng, read, tokenizer, config.conversation, lessons)
 
         def evaluate() -> dict[str, float]:
             return validate(module, held_out, tokenizer, templates)

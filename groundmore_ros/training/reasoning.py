@@ -14,9 +14,9 @@ from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.objects import Reasoning, track_features
 from groundmore_ros.mora.processing import CLIP_MEAN, CLIP_STD
 from groundmore_ros.mora.tokenization import MoraTokenizer
-from groundmore_ros.training.auxiliary import Asking, Objects
+from groundmore_ros.training.auxiliary import Asking, Meanings, Objects
 from groundmore_ros.training.packing import IGNORED, Asked, ReasoningBatch
-from groundmore_ros.training.reading import Reading
+from groundmore_ros.training.reading import Lessons, Reading
 from groundmore_ros.training.trainer import StepResult
 
 __all__ = ["Reasoner"]
@@ -25,11 +25,14 @@ __all__ = ["Reasoner"]
 class Reasoner(nn.Module):
     """The model's reasoning parts with their losses, and heads that learn on the side."""
 
-    def __init__(self, model: MoraForCausalLM, tokenizer: MoraTokenizer) -> None:
+    def __init__(
+        self, model: MoraForCausalLM, tokenizer: MoraTokenizer, lessons: Lessons | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.bos = tokenizer.bos
         self.objects, self.asking = Objects(model, tokenizer), Asking(model)
+        self.meanings = Meanings(model, tokenizer, lessons) if lessons else None
 
     def run(self, batch: ReasoningBatch) -> tuple[Tensor, Tensor, Reasoning]:
         """States (B, L, E) of the questions' tokens, temporal tokens (B, T, E), reasoning."""
@@ -61,14 +64,13 @@ class Reasoner(nn.Module):
     def forward(self, batch: ReasoningBatch, reading: Reading) -> StepResult:
         """The losses of a batch and of what is read, and how often the objects were right."""
         hidden, moments, reasoning = self.run(batch)
-        asked = batch.asked
+        asked, words = batch.asked, self.model.language_model.embed_tokens.weight
         losses = {
-            "reading": self.asking.recognition(
-                reading.predicate, reading.ends(self._read(reading))
-            ),
+            "reading": self.asking.recognition(reading.chances, reading.ends(self._read(reading))),
             **self._words(batch, hidden),
-            **self.objects(batch, reasoning, self.model.language_model.embed_tokens.weight),
+            **self.objects(batch, reasoning, words),
             **self.asking(batch, hidden, reasoning),
+            **(self.meanings(words) if self.meanings else {}),
         }
         found = asked.track >= 0
         at = asked.episode[found]

@@ -4,9 +4,11 @@ import torch
 from conftest import tiny_mora
 from test_reasoning import TEMPLATES, episode
 
+from groundmore_ros.mora import Mora
 from groundmore_ros.simulation.facts import FACTS
+from groundmore_ros.training.auxiliary import Meanings
 from groundmore_ros.training.packing import PREDICATES, ReasoningBatch, collate_reasoning
-from groundmore_ros.training.reading import draw_reading
+from groundmore_ros.training.reading import Lessons, draw_reading
 from groundmore_ros.training.reasoning import Reasoner
 
 
@@ -46,3 +48,24 @@ def test_facts_and_senses_are_learned_on_the_side() -> None:
         effects = batch.asked.predicate == PREDICATES.index("effect")
         pointed = module.asking.named(states) @ reasoning.keys[0].T
         assert pointed[effects][:, batch.valid[0]].argmax(1).eq(0).all()
+
+
+def test_words_of_like_sense_come_to_lie_together() -> None:
+    mora = Mora.from_pretrained("mora-nano", device="cpu")
+    words = ["ball", "rolls", "moves", "pushed", "unheardofword"]
+    meanings = torch.randn(5, 24, generator=torch.Generator().manual_seed(0)).half()
+    meanings[2] = meanings[1]
+    lessons = Lessons([], torch.zeros(0, len(PREDICATES)), words, meanings)
+    module = Meanings(mora.model, mora.tokenizer, lessons)
+    assert len(module.ids) >= 4
+    pair = [mora.tokenizer.encode_text(f" {word}")[0] for word in words[1:3]]
+    embeddings = mora.model.get_input_embeddings().weight.detach().clone().requires_grad_(True)
+    before = float(torch.cosine_similarity(*embeddings.detach()[pair][:, None]))
+    optimizer = torch.optim.Adam([embeddings, *module.parameters()], lr=0.03)
+    for _ in range(200):
+        loss = module(embeddings)["meaning"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.03
+    assert float(torch.cosine_similarity(*embeddings.detach()[pair][:, None])) > max(0.5, before)

@@ -45,4 +45,4 @@ def test_the_same_draws_give_the_same_questions() -> None:
         draw_reading(np.random.default_rng(3), 4, mora.tokenizer, "plain") for _ in range(2)
     )
     assert torch.equal(first.ids, second.ids)
-    assert torch.equal(first.predicate, second.predicate)
+    assert torch.equal(first.chances, second.chances)

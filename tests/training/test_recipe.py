@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import tiny_mora
+from conftest import small_teacher, tiny_mora
 
 from groundmore_ros.errors import GroundmoreError
 from groundmore_ros.mora import Mora, MoraConfig
 from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.training.nano import NanoTraining
 from groundmore_ros.training.recipe import load_recipe
+from groundmore_ros.training.teacher import Teacher
 
 SHIPPED = Path(__file__).parents[2] / "models" / "mora-nano"
 
@@ -54,6 +55,7 @@ def _short(name: str) -> dict[str, Any]:
     recipe["perception"] |= {"steps": 2, "batch": 1, "drawn": 2}
     recipe["drawing"] |= {"steps": 2, "batch": 1, "drawn": 2}
     recipe["reasoning"] |= {"steps": 2, "batch": 2, "read": 4, "evaluate_every": 2}
+    recipe["words"] |= {"steps": 2, "batch": 2, "lessons": 6}
     return recipe
 
 
@@ -61,7 +63,9 @@ def _short(name: str) -> dict[str, Any]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run of the recipe nano."""
     folder = tmp_path_factory.mktemp("nano")
-    assert NanoTraining(_short("nano"), folder).run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Teacher, "load", small_teacher)
+        assert NanoTraining(_short("nano"), folder).run()
     return folder
 
 
@@ -93,7 +97,8 @@ def test_perception_can_only_be_taken_from_a_run_that_has_it(tmp_path: Path) -> 
 
 
 def test_the_perception_of_a_model_is_used_as_it_is(finished: Path, tmp_path: Path) -> None:
-    for part in ("data", "cache"):  # what takes long, and is tested with the whole run
+    # What takes long, and is tested with the whole run.
+    for part in ("data", "cache", "lessons.pt"):
         (tmp_path / part).symlink_to(finished / part)
     shipped = MoraForCausalLM.from_pretrained(SHIPPED)
     assert NanoTraining(_short("nano-without-loc"), tmp_path, perception=SHIPPED).run()
