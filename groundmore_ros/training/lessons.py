@@ -8,6 +8,7 @@ chances tell what is left of the question's. Shape legend: N lessons, P predicat
 
 import re
 
+import torch
 from numpy.random import Generator
 from torch.nn import functional
 
@@ -20,6 +21,7 @@ __all__ = ["NearWords", "draw_lessons"]
 NEAR = 12  # words that may stand for another
 LEAST = 0.35  # cosine of two words' meanings, for one to stand for the other
 EXCHANGED = 0.3  # share of a question's words
+ROWS = 2048  # words compared with all others at a time, which bounds the memory
 # Words whose sense is the question's frame, or the object that it names.
 _KEPT = """
 the and that was were are did does has had have not what which who whom whose where when with
@@ -39,10 +41,11 @@ class NearWords:
         self.meanings = teacher.meanings(self.words)  # (V, width)
         self._index = {word: i for i, word in enumerate(self.words)}
         directions = functional.normalize(self.meanings, dim=-1)
-        alike = directions @ directions.T
-        alike.fill_diagonal_(-1)
-        found = alike.topk(min(NEAR, len(self.words) - 1), dim=1)
-        self._near, self._alike = found.indices.numpy(), found.values.numpy()
+        count = min(NEAR + 1, len(self.words))
+        found = [(part @ directions.T).topk(count) for part in torch.split(directions, ROWS)]
+        # The nearest of all is the word itself.
+        self._near = torch.cat([part.indices for part in found])[:, 1:].numpy()
+        self._alike = torch.cat([part.values for part in found])[:, 1:].numpy()
 
     def of(self, word: str) -> list[str]:
         """Words near one, the nearest first."""
