@@ -2,7 +2,7 @@
 """Memory of pictures that is used again.
 
 Fresh memory for each picture of a stream costs the system's pages, taken and given back by threads
-that wait for each other: a third of the time of decoding a JPEG of 1280x720.
+that wait for each other.
 """
 
 import math

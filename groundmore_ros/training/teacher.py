@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import AutoModel
 
 from groundmore_ros.errors import MissingDependencyError, ModelError
-from groundmore_ros.training.packing import PREDICATES
+from groundmore_ros.training.packing import PREDICATES, padded
 from groundmore_ros.training.precision import cpu_autocast
 from groundmore_ros.training.trainer import StepResult
 
@@ -76,8 +76,8 @@ class Teacher(nn.Module):
         """Embeddings (Q, width) of texts: the mean over their tokens."""
         rows = [self._tokenizer.encode(text).ids for text in texts]
         length = max(map(len, rows))
-        ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
-        there = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
+        ids = padded(rows, length, 0)
+        there = padded([[1] * len(row) for row in rows], length, 0)
         states = self.reader(input_ids=ids, attention_mask=there).last_hidden_state  # (Q, L, width)
         weights = there[..., None] / there.sum(1)[:, None, None]
         return (states * weights).sum(1)
