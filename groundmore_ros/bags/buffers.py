@@ -22,7 +22,7 @@ class Buffers:
     """Lends arrays, and lends their memory again as soon as nobody holds anything of them."""
 
     def __init__(self, most: int) -> None:
-        """Keep the memory of at most ``most`` pictures, the newest; others are freed as usual."""
+        """Keep at most ``most`` bytes, the newest pictures'; others are freed as usual."""
         self._most = most
         self._buffers: list[NDArray[np.uint8]] = []
         self._lock = Lock()
@@ -36,5 +36,11 @@ class Buffers:
                 if buffer.size == size and sys.getrefcount(buffer) == UNUSED:
                     return buffer.reshape(shape)
             buffer = np.empty(size, np.uint8)
-            self._buffers = [*self._buffers, buffer][-self._most :]
+            self._keep(buffer)
             return buffer.reshape(shape)
+
+    def _keep(self, buffer: NDArray[np.uint8]) -> None:
+        self._buffers.append(buffer)
+        total = sum(b.size for b in self._buffers)
+        while total > self._most:
+            total -= self._buffers.pop(0).size

@@ -12,7 +12,7 @@ def _place(array: np.ndarray) -> int:
 
 
 def test_memory_that_nobody_holds_is_lent_again() -> None:
-    buffers = Buffers(most=4)
+    buffers = Buffers(most=400)
     array = buffers.array(6, 8, 3)
     assert array.shape == (6, 8, 3)
     assert array.flags.c_contiguous
@@ -29,7 +29,7 @@ def test_memory_that_anything_is_held_of_is_not() -> None:
         lambda a: torch.from_numpy(a)[1],
         lambda a: memoryview(a)[0:1],
     ):
-        buffers = Buffers(most=4)
+        buffers = Buffers(most=400)
         array = buffers.array(4, 4, 3)
         array[:] = 7
         held = hold(array)  # type: ignore[no-untyped-call]
@@ -40,14 +40,20 @@ def test_memory_that_anything_is_held_of_is_not() -> None:
 
 
 def test_no_more_is_kept_than_was_said() -> None:
-    buffers = Buffers(most=3)
+    buffers = Buffers(most=50)
     held = [buffers.array(2, 2, k % 5 + 1) for k in range(20)]
-    assert len(buffers._buffers) == 3
+    assert [b.size for b in buffers._buffers] == [12, 16, 20]
     assert len({_place(a) for a in held}) == 20
 
 
+def test_a_picture_that_is_too_large_to_keep_is_lent_and_not_kept() -> None:
+    buffers = Buffers(most=50)
+    assert buffers.array(4, 5, 3).shape == (4, 5, 3)
+    assert buffers._buffers == []
+
+
 def test_threads_never_share_memory() -> None:
-    buffers = Buffers(most=8)
+    buffers = Buffers(most=8 * 64 * 64 * 3)
 
     def fill(number: int) -> bool:
         array = buffers.array(64, 64, 3)
