@@ -21,9 +21,9 @@ UNUSED = 3
 class Buffers:
     """Lends arrays, and lends their memory again as soon as nobody holds anything of them."""
 
-    def __init__(self, most: int) -> None:
-        """Keep at most ``most`` bytes, the newest pictures'; others are freed as usual."""
-        self._most = most
+    def __init__(self, most: int, most_bytes: int) -> None:
+        """Keep the memory of the newest pictures, so many and so much at most; others are freed."""
+        self._most, self._most_bytes = most, most_bytes
         self._buffers: list[NDArray[np.uint8]] = []
         self._lock = Lock()
 
@@ -40,7 +40,6 @@ class Buffers:
             return buffer.reshape(shape)
 
     def _keep(self, buffer: NDArray[np.uint8]) -> None:
-        self._buffers.append(buffer)
-        total = sum(b.size for b in self._buffers)
-        while total > self._most:
-            total -= self._buffers.pop(0).size
+        self._buffers = [*self._buffers, buffer][-self._most :]
+        while sum(b.size for b in self._buffers) > self._most_bytes:
+            del self._buffers[0]

@@ -24,7 +24,7 @@ MAX_PIXELS = 64_000_000
 JPEG_START = b"\xff\xd8"
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # nothing that starts other programs
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-_BUFFERS = Buffers(most=64 * 1024 * 1024)  # two pictures of 3840x2160, 24 of 1280x720
+_BUFFERS = Buffers(most=8, most_bytes=64 * 1024 * 1024)  # two pictures of 3840x2160
 
 # Bytes a pixel, bytes a sample, and how rows (H, W, channels) become RGB.
 _Converter = Callable[[NDArray[Any]], RGB]

@@ -2,6 +2,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 import torch
 
 from groundmore_ros.bags.buffers import Buffers
@@ -12,7 +13,7 @@ def _place(array: np.ndarray) -> int:
 
 
 def test_memory_that_nobody_holds_is_lent_again() -> None:
-    buffers = Buffers(most=400)
+    buffers = Buffers(most=4, most_bytes=400)
     array = buffers.array(6, 8, 3)
     assert array.shape == (6, 8, 3)
     assert array.flags.c_contiguous
@@ -29,7 +30,7 @@ def test_memory_that_anything_is_held_of_is_not() -> None:
         lambda a: torch.from_numpy(a)[1],
         lambda a: memoryview(a)[0:1],
     ):
-        buffers = Buffers(most=400)
+        buffers = Buffers(most=4, most_bytes=400)
         array = buffers.array(4, 4, 3)
         array[:] = 7
         held = hold(array)  # type: ignore[no-untyped-call]
@@ -39,21 +40,22 @@ def test_memory_that_anything_is_held_of_is_not() -> None:
         assert (np.asarray(held) == 7).all()
 
 
-def test_no_more_is_kept_than_was_said() -> None:
-    buffers = Buffers(most=50)
+@pytest.mark.parametrize(("most", "most_bytes", "kept"), [(2, 99, [16, 20]), (9, 50, [12, 16, 20])])
+def test_no_more_is_kept_than_was_said(most: int, most_bytes: int, kept: list[int]) -> None:
+    buffers = Buffers(most, most_bytes)
     held = [buffers.array(2, 2, k % 5 + 1) for k in range(20)]
-    assert [b.size for b in buffers._buffers] == [12, 16, 20]
+    assert [b.size for b in buffers._buffers] == kept
     assert len({_place(a) for a in held}) == 20
 
 
 def test_a_picture_that_is_too_large_to_keep_is_lent_and_not_kept() -> None:
-    buffers = Buffers(most=50)
+    buffers = Buffers(most=8, most_bytes=50)
     assert buffers.array(4, 5, 3).shape == (4, 5, 3)
     assert buffers._buffers == []
 
 
 def test_threads_never_share_memory() -> None:
-    buffers = Buffers(most=8 * 64 * 64 * 3)
+    buffers = Buffers(most=8, most_bytes=10**6)
 
     def fill(number: int) -> bool:
         array = buffers.array(64, 64, 3)
