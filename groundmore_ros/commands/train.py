@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from groundmore_ros.commands.progress import StageBars
 from groundmore_ros.errors import GroundmoreError, MissingDependencyError
 
 __all__ = ["register"]
@@ -62,7 +63,7 @@ def _nano(
 ) -> bool:
     from groundmore_ros.training.nano import NanoTraining, Progress
 
-    with _Bars() as bars:
+    with StageBars() as bars:
         progress = Progress(bars.stage, bars.step, stop)
         return NanoTraining(settings, out, progress, perception).run()
 
@@ -100,7 +101,7 @@ def _finetune(
     from torch.utils.tensorboard import SummaryWriter
 
     describe_run(out, model, settings)
-    with _Bars() as bars:
+    with StageBars() as bars:
         bars.stage("finetune", chosen.steps)
         finished = run.run(bars.step, stop, SummaryWriter(str(out / "logs")))
     if finished:
@@ -113,31 +114,3 @@ def _rate(text: str) -> float:
         return float(text)
     except ValueError:
         raise GroundmoreError(f"--data has the rate {text!r}; expected a number") from None
-
-
-class _Bars:
-    """A progress bar for each stage, with the newest figures beside it."""
-
-    def __enter__(self) -> "_Bars":
-        from rich.console import Console
-        from rich.progress import Progress, TextColumn, TimeRemainingColumn
-
-        columns = (*Progress.get_default_columns()[:2], TextColumn("{task.completed}/{task.total}"))
-        self._progress = Progress(
-            *columns,
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=Console(stderr=True),
-        )
-        self._progress.start()
-        return self
-
-    def stage(self, name: str, total: int) -> None:
-        self._task = self._progress.add_task(name, total=total, figures="")
-
-    def step(self, done: int, figures: dict[str, float]) -> None:
-        shown = "  ".join(f"{k} {v:.3f}" for k, v in list(figures.items())[:6])
-        self._progress.update(self._task, completed=done, figures=shown)
-
-    def __exit__(self, *args: object) -> None:
-        self._progress.stop()
