@@ -52,7 +52,7 @@ class StageBars:
     def stage(self, name: str, total: int) -> None:
         """Begin a stage of so many steps."""
         self._task = self._progress.add_task(name, total=total, figures="")
-        self._name, self._total, self._due = name, total, 0.0
+        self._name, self._total = name, total
         self._write(0, "")
 
     def step(self, done: int, figures: dict[str, float]) -> None:
