@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``groundmore train``: recipes, from nothing to weights."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,8 @@ def train(
     """
     import torch
 
+    # The stages have bars of their own; workers that load models inherit this.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         from groundmore_ros.training.recipe import load_recipe
 

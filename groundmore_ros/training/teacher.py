@@ -57,7 +57,8 @@ class Teacher(nn.Module):
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
         if digest != WEIGHTS:
             raise ModelError(f"{folder} has weights of sha256 {digest}; expected {WEIGHTS}")
-        reader = AutoModel.from_pretrained(folder, add_pooling_layer=False)
+        reader = AutoModel.from_pretrained(folder)
+        reader.pooler = None  # the mean over tokens is taken instead
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         return cls(reader, tokenizer, reader.config.hidden_size)
 
