@@ -39,6 +39,7 @@ __all__ = ["NanoTraining", "Progress"]
 POOL = 20  # shards held in memory while perception trains
 STEPS_A_POOL = 200
 TEXTS_A_TEMPLATE = 4
+ROUNDS = {"reasoning": 1, "refining": 7}  # each draws from a stream of random numbers of its own
 
 
 @dataclass
@@ -133,14 +134,11 @@ class NanoTraining:
         torch.manual_seed(0)
         teacher = Teacher.load()
         near = NearWords(teacher)  # before it learns anything but language
-        finished = fit(
+        finished = self._fit(
+            "teacher",
             teacher.train(),
             lambda step: draw_asked(np.random.default_rng([5, step]), schedule.batch),
             schedule,
-            self.out / "teacher.pt",
-            log=self._log("teacher"),
-            on_step=self.progress.step,
-            stop=self.progress.stop,
         )
         if finished:
             lessons = draw_lessons(np.random.default_rng(6), count, near, teacher)
@@ -210,15 +208,7 @@ class NanoTraining:
         batches = _PooledFrames(
             self._shards("seeds"), schedule.batch, frames, model.config.image_size, collages
         )
-        return fit(
-            module,
-            lambda step: (batches.at(step), drawn),
-            schedule,
-            self.out / f"{name}.pt",
-            log=self._log(name),
-            on_step=self.progress.step,
-            stop=self.progress.stop,
-        )
+        return self._fit(name, module, lambda step: (batches.at(step), drawn), schedule)
 
     def remember(self, model: MoraForCausalLM) -> None:
         """Run the trained perception over all episodes."""
@@ -230,40 +220,35 @@ class NanoTraining:
         cache_shards(self.out / "seeing", jobs, workers, lambda n: self.progress.step(n, {}))
 
     def reason(self, model: MoraForCausalLM, tokenizer: MoraTokenizer) -> bool:
-        """Train everything else on what was seen."""
-        settings = dict(self.recipe["reasoning"])
-        questions, read = settings.pop("questions"), settings.pop("read")
-        schedule = Schedule(**settings)
+        """Train everything else on what was seen, in two rounds."""
         for part in (model.segmenter, model.object_queries):
             part.requires_grad_(False)
         lessons = self._taught()
         module = Reasoner(model, tokenizer, lessons).train()
-        self.progress.stage("reason", schedule.steps)
         train = load_cache([self._cached(s) for s in self._shards("seeds")])
         held_out = load_cache([self._cached(s) for s in self._shards("validation")])
         config = model.config
         templates = (config.conversation, config.answer_template, config.nothing_template)
 
-        def batch_at(step: int) -> tuple[ReasoningBatch, Reading]:
-            rng = np.random.default_rng([1, step])
-            drawn = rng.integers(len(train), size=schedule.batch)
-            episodes = [varied(train[i], rng) for i in drawn]
-            batch = collate_reasoning(episodes, tokenizer, templates, rng, most=questions)
-            return batch, draw_reading(rng, read, tokenizer, config.conversation, lessons)
-
         def evaluate() -> dict[str, float]:
             return validate(module, held_out, tokenizer, templates)
 
-        return fit(
-            module,
-            batch_at,
-            schedule,
-            self.out / "reasoning.pt",
-            log=self._log("reasoning"),
-            evaluate=evaluate,
-            on_step=self.progress.step,
-            stop=self.progress.stop,
-        )
+        def learn(name: str, stream: int) -> bool:
+            settings = dict(self.recipe[name])
+            questions, read = settings.pop("questions"), settings.pop("read")
+            schedule = Schedule(**settings)
+
+            def batch_at(step: int) -> tuple[ReasoningBatch, Reading]:
+                rng = np.random.default_rng([stream, step])
+                drawn = rng.integers(len(train), size=schedule.batch)
+                episodes = [varied(train[i], rng) for i in drawn]
+                batch = collate_reasoning(episodes, tokenizer, templates, rng, most=questions)
+                return batch, draw_reading(rng, read, tokenizer, config.conversation, lessons)
+
+            self.progress.stage(name, schedule.steps)
+            return self._fit(name, module, batch_at, schedule, evaluate)
+
+        return all(learn(name, stream) for name, stream in ROUNDS.items())
 
     def _shards(self, part: str) -> list[Path]:
         first, last = self.recipe["data"][part]
@@ -272,10 +257,26 @@ class NanoTraining:
     def _cached(self, shard: Path) -> Path:
         return self.out / "cache" / f"{shard.stem}.pt"
 
-    def _log(self, name: str) -> Any:
+    def _fit(
+        self,
+        name: str,
+        module: torch.nn.Module,
+        batch_at: Callable[[int], tuple[Any, ...]],
+        schedule: Schedule,
+        evaluate: Callable[[], dict[str, float]] | None = None,
+    ) -> bool:
         from torch.utils.tensorboard import SummaryWriter
 
-        return SummaryWriter(str(self.out / "logs" / name))
+        return fit(
+            module,
+            batch_at,
+            schedule,
+            self.out / f"{name}.pt",
+            log=SummaryWriter(str(self.out / "logs" / name)),
+            evaluate=evaluate,
+            on_step=self.progress.step,
+            stop=self.progress.stop,
+        )
 
 
 class _PooledFrames:
