@@ -234,7 +234,7 @@ class NanoTraining:
             return validate(module, held_out, tokenizer, templates)
 
         def learn(name: str, stream: int) -> bool:
-            settings = dict(self.recipe[name])
+            settings = self.recipe["reasoning"] | self.recipe[name]
             questions, read = settings.pop("questions"), settings.pop("read")
             schedule = Schedule(**settings)
 

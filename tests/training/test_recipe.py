@@ -54,8 +54,8 @@ def _short(name: str) -> dict[str, Any]:
     recipe["data"] |= {"seeds": [60, 63], "validation": [1_000_000, 1_000_002]}
     recipe["perception"] |= {"steps": 2, "batch": 1, "drawn": 2}
     recipe["drawing"] |= {"steps": 2, "batch": 1, "drawn": 2}
-    for part in ("reasoning", "refining"):
-        recipe[part] |= {"steps": 2, "batch": 2, "read": 4, "evaluate_every": 2}
+    recipe["reasoning"] |= {"steps": 2, "batch": 2, "read": 4, "evaluate_every": 2}
+    recipe["refining"] |= {"steps": 2}
     recipe["words"] |= {"steps": 2, "batch": 2, "lessons": 6}
     return recipe
 
