@@ -19,14 +19,13 @@ from torch import Tensor
 from groundmore_ros.errors import SourceError
 from groundmore_ros.mora.modeling import MoraForCausalLM
 from groundmore_ros.mora.objects import FrameObjects
-from groundmore_ros.mora.processing import SAM_MEAN, SAM_STD
 from groundmore_ros.mora.tracking import Tracks, link
 from groundmore_ros.simulation.shards import open_shard
+from groundmore_ros.training.data import normalised
 from groundmore_ros.training.precision import cpu_autocast
 
 __all__ = ["CachedEpisode", "cache_shards", "load_cache"]
 
-MEAN, STD = np.array(SAM_MEAN, np.float32), np.array(SAM_STD, np.float32)
 MATCH_IOU = 0.3  # a found box is of the object whose box it overlaps at least this much
 
 
@@ -35,7 +34,7 @@ class CachedEpisode(NamedTuple):
 
     Attributes:
         queries: (K, T, D) float16.
-        boxes: (K, T, 4) float16.
+        boxes: (K, T, 4) float16, centres and sizes (x, y, w, h) as shares of the square's side.
         scores: (K, T) float16.
         present: (K, T) bool.
         valid: (K,) bool.
@@ -150,10 +149,7 @@ def load_cache(files: Sequence[Path]) -> list[CachedEpisode]:
 
 def _tracks(model: MoraForCausalLM, frames: NDArray[np.uint8]) -> Tracks:
     side = model.config.image_size
-    pixels = (frames.astype(np.float32) - MEAN) / STD
-    height, width = frames.shape[1:3]
-    pixels = np.pad(pixels, ((0, 0), (0, side - height), (0, side - width), (0, 0)))
-    batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(normalised(frames, side)).permute(0, 3, 1, 2)
     batch = batch.contiguous(memory_format=torch.channels_last)
     with cpu_autocast():
         embedding = model.segmenter.encode(batch)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from groundmore_ros.errors import SourceError
+from groundmore_ros.mora.processing import SAM_MEAN, SAM_STD
 from groundmore_ros.simulation.shards import open_shard
 from groundmore_ros.simulation.world import ACTORS, COLOURS, SHAPES
 
@@ -23,11 +24,13 @@ __all__ = [
     "UNNAMED",
     "FrameSample",
     "frame_samples",
+    "normalised",
     "shard_files",
 ]
 
 COLOUR_NAMES, SHAPE_NAMES = list(COLOURS), [*SHAPES, *ACTORS]
 UNNAMED = -1
+MEAN, STD = np.array(SAM_MEAN, np.float32), np.array(SAM_STD, np.float32)
 PLACE_UNIT = 0.2  # m, in which places are learned
 ALIKE = [SHAPE_NAMES.index(s) for s in ("ball", "cube")]  # look the same on any side
 _READ = ("frames", "masks", "places", "upright")
@@ -64,18 +67,27 @@ def shard_files(folder: Path) -> list[Path]:
     return files
 
 
+def normalised(pictures: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """Pictures (..., H, W, 3) of 0 to 255 in the upper left of squares (..., side, side, 3).
+
+    As the processor has them: the rest is zero after normalising.
+    """
+    height, width = pictures.shape[-3:-1]
+    pixels = (pictures.astype(np.float32) - MEAN) / STD
+    outside = [(0, 0)] * (pictures.ndim - 3)
+    return np.pad(pixels, [*outside, (0, side - height), (0, side - width), (0, 0)])
+
+
 def frame_samples(
-    files: Sequence[Path], rng: np.random.Generator, frames: int, pool: int = 20
+    files: Sequence[Path], rng: np.random.Generator, frames: int
 ) -> Iterator[FrameSample]:
-    """Endless random samples of a few frames of an episode; ``pool`` shards are held at a time."""
+    """Endless random samples of a few frames of an episode; all files are held in memory."""
+    shards = [open_shard(file) for file in files]
+    episodes = [(s, e) for s in shards for e in range(len(s["notes"]))]
     while True:
-        order = rng.permutation(len(files))
-        for start in range(0, len(order), pool):
-            shards = [open_shard(files[i]) for i in order[start : start + pool]]
-            episodes = [(s, e) for s in shards for e in range(len(s["notes"]))]
-            for i in rng.permutation(len(episodes)):
-                shard, e = episodes[i]
-                yield _sample(shard, e, frames, rng)
+        for i in rng.permutation(len(episodes)):
+            shard, e = episodes[i]
+            yield _sample(shard, e, frames, rng)
 
 
 def _sample(shard: dict[str, Any], e: int, frames: int, rng: np.random.Generator) -> FrameSample:

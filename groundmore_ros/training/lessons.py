@@ -3,7 +3,7 @@
 
 After TinyBERT's augmentation and distillation (Jiao et al. 2020, https://arxiv.org/abs/1909.10351):
 words are exchanged for others of much the same sense, wrong ones included, and the teacher's
-chances tell what is left of the question's. Shape legend: N lessons, P predicates, V words.
+chances tell what is left of the question's. Shape legend: N lessons, P predicates, M words.
 """
 
 import re

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipe ``nano``: from nothing to a small MoRA, on a CPU, in stages that each resume."""
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,14 +20,12 @@ from groundmore_ros.simulation.shards import write_shards
 from groundmore_ros.simulation.unrelated import unrelated
 from groundmore_ros.simulation.wording import TEMPLATES
 from groundmore_ros.simulation.world import ACTORS, COLOURS, SHAPES
-from groundmore_ros.training.augmentation import varied
-from groundmore_ros.training.cache import cache_shards, load_cache
-from groundmore_ros.training.collage import collage
-from groundmore_ros.training.data import frame_samples, shard_files
+from groundmore_ros.training.batches import FrameBatches, QuestionBatches, Stream
+from groundmore_ros.training.cache import CachedEpisode, cache_shards, load_cache
+from groundmore_ros.training.data import shard_files
 from groundmore_ros.training.lessons import NearWords, draw_lessons
-from groundmore_ros.training.packing import ReasoningBatch, collate_reasoning
-from groundmore_ros.training.perception import Drawing, Perception, PerceptionBatch, collate
-from groundmore_ros.training.reading import Lessons, Reading, draw_asked, draw_reading
+from groundmore_ros.training.perception import Drawing, Perception
+from groundmore_ros.training.reading import Lessons, draw_asked
 from groundmore_ros.training.reasoning import Reasoner
 from groundmore_ros.training.teacher import Teacher
 from groundmore_ros.training.trainer import Schedule, fit
@@ -36,10 +33,12 @@ from groundmore_ros.training.validation import validate
 
 __all__ = ["NanoTraining", "Progress"]
 
-POOL = 20  # shards held in memory while perception trains
-STEPS_A_POOL = 200
 TEXTS_A_TEMPLATE = 4
-ROUNDS = {"reasoning": 1, "refining": 7}  # each draws from a stream of random numbers of its own
+ROUNDS = {
+    "reasoning": Stream.REASONING,
+    "refining": Stream.REFINING,
+    "finishing": Stream.FINISHING,
+}
 
 
 @dataclass
@@ -137,11 +136,11 @@ class NanoTraining:
         finished = self._fit(
             "teacher",
             teacher.train(),
-            lambda step: draw_asked(np.random.default_rng([5, step]), schedule.batch),
+            lambda step: draw_asked(np.random.default_rng([Stream.TEACHING, step]), schedule.batch),
             schedule,
         )
         if finished:
-            lessons = draw_lessons(np.random.default_rng(6), count, near, teacher)
+            lessons = draw_lessons(np.random.default_rng(Stream.LESSONS), count, near, teacher)
             part = self._lessons.with_suffix(".part")
             torch.save(lessons._asdict(), part)
             part.rename(self._lessons)
@@ -205,7 +204,7 @@ class NanoTraining:
         schedule = Schedule(**settings)
         model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress.stage(stage, schedule.steps)
-        batches = _PooledFrames(
+        batches = FrameBatches(
             self._shards("seeds"), schedule.batch, frames, model.config.image_size, collages
         )
         return self._fit(name, module, lambda step: (batches.at(step), drawn), schedule)
@@ -220,35 +219,40 @@ class NanoTraining:
         cache_shards(self.out / "seeing", jobs, workers, lambda n: self.progress.step(n, {}))
 
     def reason(self, model: MoraForCausalLM, tokenizer: MoraTokenizer) -> bool:
-        """Train everything else on what was seen, in two rounds."""
+        """Train everything else on what was seen, in rounds (SGDR, Loshchilov & Hutter 2017)."""
         for part in (model.segmenter, model.object_queries):
             part.requires_grad_(False)
         lessons = self._taught()
         module = Reasoner(model, tokenizer, lessons).train()
-        train = load_cache([self._cached(s) for s in self._shards("seeds")])
-        held_out = load_cache([self._cached(s) for s in self._shards("validation")])
-        config = model.config
-        templates = (config.conversation, config.answer_template, config.nothing_template)
+        train, validation = (
+            load_cache([self._cached(s) for s in self._shards(part)])
+            for part in ("seeds", "validation")
+        )
+        batches = QuestionBatches(train, lessons, tokenizer, model.config)
+        return all(
+            self._fit_round(name, stream, module, batches, validation)
+            for name, stream in ROUNDS.items()
+        )
 
-        def evaluate() -> dict[str, float]:
-            return validate(module, held_out, tokenizer, templates)
-
-        def learn(name: str, stream: int) -> bool:
-            settings = self.recipe["reasoning"] | self.recipe[name]
-            questions, read = settings.pop("questions"), settings.pop("read")
-            schedule = Schedule(**settings)
-
-            def batch_at(step: int) -> tuple[ReasoningBatch, Reading]:
-                rng = np.random.default_rng([stream, step])
-                drawn = rng.integers(len(train), size=schedule.batch)
-                episodes = [varied(train[i], rng) for i in drawn]
-                batch = collate_reasoning(episodes, tokenizer, templates, rng, most=questions)
-                return batch, draw_reading(rng, read, tokenizer, config.conversation, lessons)
-
-            self.progress.stage(name, schedule.steps)
-            return self._fit(name, module, batch_at, schedule, evaluate)
-
-        return all(learn(name, stream) for name, stream in ROUNDS.items())
+    def _fit_round(
+        self,
+        name: str,
+        stream: Stream,
+        module: Reasoner,
+        batches: QuestionBatches,
+        validation: list[CachedEpisode],
+    ) -> bool:
+        settings = self.recipe["reasoning"] | self.recipe[name]
+        questions, read = settings.pop("questions"), settings.pop("read")
+        schedule = Schedule(**settings)
+        self.progress.stage(name, schedule.steps)
+        return self._fit(
+            name,
+            module,
+            lambda step: batches.at(step, stream, schedule.batch, questions, read),
+            schedule,
+            lambda: validate(module, validation, batches.tokenizer, batches.templates),
+        )
 
     def _shards(self, part: str) -> list[Path]:
         first, last = self.recipe["data"][part]
@@ -277,36 +281,6 @@ class NanoTraining:
             on_step=self.progress.step,
             stop=self.progress.stop,
         )
-
-
-class _PooledFrames:
-    """Batches of frames by step: a pool of shards is drawn anew every so many steps.
-
-    A share of them are collages; never all, as the losses of names need some with names.
-    """
-
-    def __init__(
-        self, shards: list[Path], batch: int, frames: int, side: int, collages: float
-    ) -> None:
-        self.shards, self.batch, self.frames, self.side = shards, batch, frames, side
-        self.collages = collages
-        self.pool = -1
-        self.samples: Iterator[Any] = iter(())
-
-    def at(self, step: int) -> PerceptionBatch:
-        pool = step // STEPS_A_POOL
-        if pool != self.pool:
-            self.pool = pool
-            rng = np.random.default_rng([0, pool])
-            order = rng.permutation(len(self.shards))[:POOL]
-            self.samples = frame_samples([self.shards[i] for i in order], rng, self.frames)
-        samples = list(itertools.islice(self.samples, self.batch))
-        rng = np.random.default_rng([3, step])
-        for i in np.flatnonzero(rng.random(self.batch - 1) < self.collages):
-            samples[i] = collage(rng, self.frames, samples[i].masks.shape[1:])
-        batch = collate(samples, self.side, np.random.default_rng([2, step]))
-        pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
-        return batch._replace(pixels=pixels)
 
 
 def _all_texts(conversation: str) -> Iterator[str]:

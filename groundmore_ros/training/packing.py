@@ -61,10 +61,21 @@ class Asked(NamedTuple):
 
 
 class ReasoningBatch(NamedTuple):
-    """Cached episodes with packed questions; ids, labels and blocks are (B, L).
+    """Cached episodes with packed questions.
 
-    ``blocks`` numbers the question that each token is of, -1 for padding; ``steps`` is the token's
-    index within its question.
+    Attributes:
+        queries, boxes, scores, present, valid, pictures: as in the cache, a dimension B before.
+        ids: (B, L) tokens of all questions and answers, one behind the other.
+        labels: (B, L) what each token should be, IGNORED outside the answers.
+        blocks: (B, L) the number of the question that each token is of, -1 for padding.
+        steps: (B, L) each token's index within its question.
+        asked: where the questions stand, and their answers.
+        moving: (B, K, T) 1 where each track's object moves, else 0.
+        places: (B, K, T, 3) centre of each track's object, m, world frame.
+        causes: (B, K) the track that set each in motion, -1 for none.
+        facts: (B, K, F) of each track's object, as in the shards.
+        known: (B, K) whether a track is an object's.
+        looks: (B, K, 2) colour and shape of each track's object, UNNAMED for none.
     """
 
     queries: Tensor

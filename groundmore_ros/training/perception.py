@@ -16,14 +16,19 @@ from torch.nn import functional
 
 from groundmore_ros.mora.configuration import MoraConfig
 from groundmore_ros.mora.objects import ObjectQueries, columns_at
-from groundmore_ros.mora.processing import SAM_MEAN, SAM_STD
 from groundmore_ros.mora.segmentation import Segmenter
-from groundmore_ros.training.data import COLOUR_NAMES, PLACE_UNIT, SHAPE_NAMES, UNNAMED, FrameSample
+from groundmore_ros.training.data import (
+    COLOUR_NAMES,
+    PLACE_UNIT,
+    SHAPE_NAMES,
+    UNNAMED,
+    FrameSample,
+    normalised,
+)
 from groundmore_ros.training.trainer import StepResult
 
 __all__ = ["Drawing", "Perception", "PerceptionBatch", "collate"]
 
-MEAN, STD = np.array(SAM_MEAN, np.float32), np.array(SAM_STD, np.float32)
 LEAST_AREA = 6  # pixels, smaller remainders of objects are not looked for
 IDENTITY_TEMPERATURE = 0.1
 
@@ -64,7 +69,7 @@ def collate(samples: list[FrameSample], side: int, rng: np.random.Generator) -> 
         gain = (rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
         for t, picture in enumerate(sample.frames):
             seen += _objects(sample, t, side, frame=len(pictures), episode=e)
-            pictures.append(_normalised(picture * gain, side))
+            pictures.append(normalised(np.clip(picture * gain, 0, 255), side))
     frame, box, mask, looks, pose, identity, episode = zip(*seen, strict=True)
     return PerceptionBatch(
         pixels=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(),
@@ -109,12 +114,6 @@ def _objects(
             identity=100 * episode + number,
             episode=episode,
         )
-
-
-def _normalised(picture: NDArray, side: int) -> NDArray[np.float32]:
-    height, width = picture.shape[:2]
-    pixels = (np.clip(picture, 0, 255) - MEAN) / STD
-    return np.pad(pixels, ((0, side - height), (0, side - width), (0, 0))).astype(np.float32)
 
 
 def _box(mask: NDArray[np.bool_], side: int) -> tuple[float, float, float, float]:

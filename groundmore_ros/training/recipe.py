@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from groundmore_ros.errors import GroundmoreError
-from groundmore_ros.simulation.settings import TEST_SEEDS
+from groundmore_ros.simulation.settings import TRAIN_SEEDS, VALIDATION_SEEDS
 
 __all__ = ["load_recipe"]
 
@@ -17,7 +17,7 @@ def load_recipe(name: str) -> dict[str, Any]:
     """A recipe by name, or from a YAML file.
 
     Raises:
-        GroundmoreError: there is no such recipe, or it would train on test seeds.
+        GroundmoreError: there is no such recipe, or its seeds are not for what it uses them for.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
@@ -29,11 +29,11 @@ def load_recipe(name: str) -> dict[str, Any]:
     recipe: dict[str, Any] = yaml.safe_load(path.read_text())
     if "base" in recipe:
         recipe = _merged(load_recipe(recipe.pop("base")), recipe)
-    for part in ("seeds", "validation"):
-        first, last = recipe.get("data", {}).get(part, (0, 0))
-        if last > TEST_SEEDS.start:
+    for part, allowed in (("seeds", TRAIN_SEEDS), ("validation", VALIDATION_SEEDS)):
+        first, last = recipe.get("data", {}).get(part, (allowed.start, allowed.stop))
+        if not allowed.start <= first <= last <= allowed.stop:
             raise GroundmoreError(
-                f"{part} is {first} to {last}; seeds from 2,000,000 are for tests"
+                f"{part} is {first} to {last}, which must lie in {allowed.start} to {allowed.stop}"
             )
     return recipe
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quick figures while reasoning trains: on held-out episodes, without generating answers.
+"""Quick figures while reasoning trains: on validation episodes, without generating answers.
 
 Every question is asked twice, in the exam's words and in words that training does not use.
 """
@@ -21,7 +21,7 @@ BATCH = 16
 FALSE_REFUSALS = 0.05  # at which it is told how often "nothing" is said rightly
 
 
-class _Asked(NamedTuple):
+class _Told(NamedTuple):
     """What came of one question.
 
     Attributes:
@@ -55,7 +55,7 @@ def validate(
     other = [asked_anew(e, rng, "validation", 1.0) for e in episodes]
     figures: dict[str, float] = {}
     for prefix, some in (("", episodes), ("words/", other)):
-        asked: list[_Asked] = []
+        asked: list[_Told] = []
         for start in range(0, len(some), BATCH):
             part = some[start : start + BATCH]
             batch = collate_reasoning(part, tokenizer, templates, rng, most=99)
@@ -64,7 +64,7 @@ def validate(
     return figures
 
 
-def _answered(module: Reasoner, batch: ReasoningBatch, nothing: int) -> list[_Asked]:
+def _answered(module: Reasoner, batch: ReasoningBatch, nothing: int) -> list[_Told]:
     model = module.model
     hidden, moments, reasoning = module.run(batch)
     rows = batch.asked
@@ -86,11 +86,11 @@ def _answered(module: Reasoner, batch: ReasoningBatch, nothing: int) -> list[_As
                 inside, truth = logits > 0, rows.inside[i] > 0
                 overlap = float((inside & truth).sum() / (inside | truth).sum().clamp(min=1))
         score = (1 - chance) * float(pointed.float().softmax(-1).max())
-        answered.append(_Asked(rows.types[i], target, right, overlap, chance, score, understood[i]))
+        answered.append(_Told(rows.types[i], target, right, overlap, chance, score, understood[i]))
     return answered
 
 
-def _figures(asked: list[_Asked]) -> dict[str, float]:
+def _figures(asked: list[_Told]) -> dict[str, float]:
     motion = [a for a in asked if a.type not in ("Referring", "Unrelated")]
     groups: dict[str, list[float | bool]] = {
         f"right/{kind}": [a.right for a in asked if a.type == kind and a.right is not None]
@@ -109,7 +109,7 @@ def _figures(asked: list[_Asked]) -> dict[str, float]:
     return figures | _traded(motion)
 
 
-def _traded(motion: list[_Asked]) -> dict[str, float]:
+def _traded(motion: list[_Told]) -> dict[str, float]:
     """How often "nothing" is said rightly at a fixed share of false refusals.
 
     By the chance of the first word, and by the answer's score.

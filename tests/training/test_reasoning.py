@@ -27,6 +27,7 @@ def episode(questions: int = 3) -> CachedEpisode:
             "span": [0.2, 0.6] if k else None,
             "predicate": "first",
             "named": [],
+            "name": "",
         }
         for k in range(questions)
     ]

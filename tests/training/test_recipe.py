@@ -31,12 +31,21 @@ def test_unknown_recipes_name_the_known_ones() -> None:
         load_recipe("giant")
 
 
-def test_test_seeds_cannot_be_trained_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("part", "seeds"),
+    [
+        ("seeds", [1_999_000, 2_000_001]),
+        ("seeds", [999_000, 1_000_001]),
+        ("validation", [0, 10]),
+        ("validation", [1_009_000, 2_000_001]),
+    ],
+)
+def test_seeds_serve_what_they_are_for_alone(part: str, seeds: list[int], tmp_path: Path) -> None:
     recipe = load_recipe("nano")
-    recipe["data"]["seeds"] = [1_999_000, 2_000_001]
+    recipe["data"][part] = seeds
     path = tmp_path / "bad.yaml"
     path.write_text(yaml.safe_dump(recipe))
-    with pytest.raises(GroundmoreError, match="seeds from 2,000,000 are for tests"):
+    with pytest.raises(GroundmoreError, match=f"{part} is {seeds[0]} to {seeds[1]}, which must"):
         load_recipe(str(path))
 
 
@@ -56,6 +65,7 @@ def _short(name: str) -> dict[str, Any]:
     recipe["drawing"] |= {"steps": 2, "batch": 1, "drawn": 2}
     recipe["reasoning"] |= {"steps": 2, "batch": 2, "read": 4, "evaluate_every": 2}
     recipe["refining"] |= {"steps": 2}
+    recipe["finishing"] |= {"steps": 2}
     recipe["words"] |= {"steps": 2, "batch": 2, "lessons": 6}
     return recipe
 

@@ -5,21 +5,21 @@ from conftest import tiny_mora
 from test_reasoning import TEMPLATES, episode
 
 from groundmore_ros.training.reasoning import Reasoner
-from groundmore_ros.training.validation import _Asked, _figures, validate
+from groundmore_ros.training.validation import _figures, _Told, validate
 
 
-def _asked(kind: str, target: bool, nothing: float, score: float = 0.5) -> _Asked:
-    return _Asked(kind, target, target or None, 0.5 if target else None, nothing, score, True)
+def _asked(kind: str, target: bool, nothing: float, score: float = 0.5) -> _Told:
+    return _Told(kind, target, target or None, 0.5 if target else None, nothing, score, True)
 
 
 def test_figures_are_shares_of_the_questions_they_are_about() -> None:
     asked = [
-        _Asked("Causal", True, True, 0.8, 0.1, 0.1, True),
-        _Asked("Causal", True, False, 0.4, 0.6, 0.1, True),
-        _Asked("Causal", True, None, None, 0.2, 0.1, True),  # its target was not tracked
-        _Asked("Referring", True, True, 1.0, 0.0, 0.0, True),
-        _Asked("Causal", False, None, None, 0.9, 0.9, True),
-        _Asked("Unrelated", False, None, None, 0.2, 0.9, False),
+        _Told("Causal", True, True, 0.8, 0.1, 0.1, True),
+        _Told("Causal", True, False, 0.4, 0.6, 0.1, True),
+        _Told("Causal", True, None, None, 0.2, 0.1, True),  # its target was not tracked
+        _Told("Referring", True, True, 1.0, 0.0, 0.0, True),
+        _Told("Causal", False, None, None, 0.9, 0.9, True),
+        _Told("Unrelated", False, None, None, 0.2, 0.9, False),
     ]
     figures = _figures(asked)
     assert figures["right/motion"] == figures["right/Causal"] == 0.5
