@@ -55,7 +55,7 @@ def test_the_readmes_table_has_every_parameter_default_and_range() -> None:
         assert cells[0] == f"`{shown}`", parameter.name
         allowed = ", ".join(parameter.choices)
         if parameter.low is not None and parameter.high is not None:
-            allowed = f"{parameter.low:g} to {parameter.high:g}"
+            allowed = f"{parameter.low:,.15g} to {parameter.high:,.15g}"
         assert cells[1] == allowed, parameter.name
         assert cells[2] == parameter.description, parameter.name
 

@@ -272,7 +272,7 @@ class MoraForCausalLM(PreTrainedModel, GenerationMixin):
     def draw(
         self, frames: list[FrameFeatures], seg: Tensor, seen: Seen | None
     ) -> tuple[Tensor, Tensor]:
-        """Mask logits (T, 4G, 4G) and predicted IoU (T,) of one object, all frames in one batch.
+        """Mask logits (T, 4G, 4G) and predicted IoU (T,) of one object.
 
         Args:
             frames: T of them.

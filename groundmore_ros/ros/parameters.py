@@ -34,7 +34,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "dtype",
         "auto",
-        "Numbers that the model computes in.",
+        "Floating-point precision of inference.",
         choices=("auto", "float32", "bfloat16", "float16"),
     ),
     Parameter(
@@ -47,25 +47,31 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "provider",
         "auto",
-        "Of ONNX Runtime; auto: the device's.",
+        "ONNX Runtime's execution provider; auto follows the device.",
         choices=("auto", "cpu", "cuda", "tensorrt"),
     ),
     Parameter("target", "discrete", "Machine that engines were built for: a name or a file."),
     Parameter(
         "reasoning",
         "generate",
-        "generate: the answer is generated; prefill: it is the template, read in one pass.",
+        "generate: the answer is generated; prefill: it is the template, read in one pass "
+        "(not mora-nano).",
         choices=("generate", "prefill"),
     ),
     Parameter(
         "feature_dtype",
         "auto",
-        "Numbers that frames' features are kept in; float16 halves their memory.",
+        "Precision of cached frame features; float16 halves their memory.",
         choices=("auto", "float32", "bfloat16", "float16"),
     ),
     Parameter("vision_tower", "", "CLIP tower of a model in LISA's layout, where not beside it."),
-    Parameter("conversation", "", "Prompt's template, where the model does not tell."),
-    Parameter("quantization", "", "Of the language model's layers.", choices=("", "4bit", "8bit")),
+    Parameter("conversation", "", "Prompt template, where the model does not name one."),
+    Parameter(
+        "quantization",
+        "",
+        "Quantization of the language model's layers.",
+        choices=("", "4bit", "8bit"),
+    ),
     Parameter("strict", True, "Refuse weights that the model has no place for."),
     Parameter("image_topics", ["image"], "Image topics, a camera each; the first is the default."),
     Parameter(
@@ -76,7 +82,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("clip_rate", 5.0, "Frames a second that are kept (Hz).", 0.1, 100.0),
     Parameter("window", 3.0, "Length of a clip, where the question names none (s).", 0.1, 600.0),
-    Parameter("clip_frames", 16, "Most frames that a question uses.", 1, 256),
+    Parameter(
+        "clip_frames", 16, "Most frames of a clip; of more, some are left out.", 1, 256
+    ),
     Parameter("buffer_seconds", 10.0, "How long frames are kept (s).", 0.1, 3600.0),
     Parameter(
         "buffer_bytes",
@@ -89,7 +97,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("deadline", 30.0, "Questions that wait longer are EXPIRED (s).", 0.0, 3600.0),
     Parameter("frame_wait", 2.0, "How long a question waits for its frames (s).", 0.0, 600.0),
     Parameter(
-        "follow_streams", 16, "Most answers followed at once; a further ends the oldest.", 1, 1000
+        "follow_streams", 16, "Most answers followed at once; one more ends the oldest.", 1, 1000
     ),
     Parameter(
         "encode_ahead",
