@@ -82,9 +82,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("clip_rate", 5.0, "Frames a second that are kept (Hz).", 0.1, 100.0),
     Parameter("window", 3.0, "Length of a clip, where the question names none (s).", 0.1, 600.0),
-    Parameter(
-        "clip_frames", 16, "Most frames of a clip; of more, some are left out.", 1, 256
-    ),
+    Parameter("clip_frames", 16, "Most frames of a clip; of more, some are left out.", 1, 256),
     Parameter("buffer_seconds", 10.0, "How long frames are kept (s).", 0.1, 3600.0),
     Parameter(
         "buffer_bytes",
