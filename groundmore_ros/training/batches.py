@@ -101,7 +101,6 @@ class QuestionBatches:
             config: the model's, for how questions are put and answers are said.
         """
         self.episodes, self.lessons, self.tokenizer = episodes, lessons, tokenizer
-        self.conversation = config.conversation
         self.templates = (config.conversation, config.answer_template, config.nothing_template)
 
     def at(
@@ -120,5 +119,6 @@ class QuestionBatches:
         drawn = rng.integers(len(self.episodes), size=batch)
         episodes = [varied(self.episodes[i], rng) for i in drawn]
         asked = collate_reasoning(episodes, self.tokenizer, self.templates, rng, most=questions)
-        reading = draw_reading(rng, read, self.tokenizer, self.conversation, self.lessons)
+        conversation = self.templates[0]
+        reading = draw_reading(rng, read, self.tokenizer, conversation, self.lessons)
         return asked, reading
