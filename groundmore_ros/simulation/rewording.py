@@ -17,6 +17,7 @@ from groundmore_ros.simulation.wording import REFERRING, TEMPLATES
 
 __all__ = [
     "Exchange",
+    "Say",
     "look_name",
     "paraphrase",
     "plain",
@@ -28,6 +29,8 @@ __all__ = [
 
 # Puts other words into a text.
 Exchange = Callable[[Generator, str], str]
+# Words a question of a predicate that names an object, or "".
+Say = Callable[[Generator, str, str], str]
 
 # Phrases that may stand for each other, a group a line.
 _SYNONYMS = """

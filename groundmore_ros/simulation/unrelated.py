@@ -11,6 +11,7 @@ from numpy.random import Generator
 from groundmore_ros.simulation.phrases import phrases
 from groundmore_ros.simulation.rewording import (
     Exchange,
+    Say,
     paraphrase,
     reword,
     strange,
@@ -31,6 +32,7 @@ def unrelated(
     looks: list[tuple[str, str]],
     wordings: str = "known",
     exchange: Exchange | None = None,
+    say: Say | None = None,
 ) -> tuple[str, str]:
     """A question to which "nothing" is the right answer, and its predicate.
 
@@ -41,6 +43,7 @@ def unrelated(
         looks: colour and shape of every object of the scene.
         wordings: ``known``, ``validation``, ``held-out`` or ``all``.
         exchange: what is done to the words of known ones.
+        say: words questions about what is not there, in the place of ``rewording.reword``.
     """
     kind = rng.choice(["absent", "foreign", "sentence", "babble"], p=[0.45, 0.4, 0.12, 0.03])
     if kind == "sentence":
@@ -58,6 +61,8 @@ def unrelated(
     if kind == "foreign" and rng.random() < 0.3:
         text, predicate = _with_noun(rng, name, wordings)
         return paraphrase(rng, text, wordings, exchange), predicate
+    if say:
+        return say(rng, predicate, name), predicate
     return reword(rng, predicate, name, wordings, exchange), predicate
 
 

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from groundmore_ros.simulation.facts import FACTS
-from groundmore_ros.simulation.rewording import look_name, reword, typed
+from groundmore_ros.simulation.rewording import Say, look_name, reword, typed
 from groundmore_ros.simulation.unrelated import unrelated
 from groundmore_ros.training.cache import CachedEpisode
 
@@ -21,18 +21,28 @@ PLACE = "at the start"  # ends the names that tell an object by its place
 _SIDES = {"left": "right", "right": "left"}
 
 
-def varied(episode: CachedEpisode, rng: Generator) -> CachedEpisode:
-    """An episode with freshly worded questions, seen a little differently."""
+def varied(episode: CachedEpisode, rng: Generator, say: Say | None = None) -> CachedEpisode:
+    """An episode with freshly worded questions, seen a little differently.
+
+    Args:
+        episode: as it was seen.
+        rng: decides.
+        say: words the questions; if None, known templates do.
+    """
     if rng.random() < 0.5:
         episode = mirrored(episode)
     episode = unsteady(episode, rng)
-    episode = asked_anew(episode, rng, "known", UNRELATED_SHARE)
+    episode = asked_anew(episode, rng, "known", UNRELATED_SHARE, say)
     questions = [q | {"text": typed(rng, q["text"])} for q in episode.note["questions"]]
     return episode._replace(note=episode.note | {"questions": questions})
 
 
 def asked_anew(
-    episode: CachedEpisode, rng: Generator, wordings: str, unrelated_share: float
+    episode: CachedEpisode,
+    rng: Generator,
+    wordings: str,
+    unrelated_share: float,
+    say: Say | None = None,
 ) -> CachedEpisode:
     """The same questions in other words, and perhaps one about what is not there.
 
@@ -41,11 +51,12 @@ def asked_anew(
         rng: decides.
         wordings: as in ``rewording.templates_of``.
         unrelated_share: how often a question about what is not there is added.
+        say: words the questions, in the place of templates.
     """
     looks = [(o["colour"], o["shape"]) for o in episode.note["objects"]]
-    questions = [_reworded(q, looks, rng, wordings) for q in episode.note["questions"]]
+    questions = [_reworded(q, looks, rng, wordings, say) for q in episode.note["questions"]]
     if rng.random() < unrelated_share:
-        questions.append(_about_nothing(*unrelated(rng, looks, wordings)))
+        questions.append(_about_nothing(*unrelated(rng, looks, wordings, say=say)))
     return episode._replace(note=episode.note | {"questions": questions})
 
 
@@ -104,11 +115,17 @@ def _turned(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reworded(
-    question: dict[str, Any], looks: list[tuple[str, str]], rng: Generator, wordings: str
+    question: dict[str, Any],
+    looks: list[tuple[str, str]],
+    rng: Generator,
+    wordings: str,
+    say: Say | None,
 ) -> dict[str, Any]:
     name = question["name"]
     if name and PLACE not in name:
         name = look_name(rng, question["named"][0] - 1, looks)
+    if say:
+        return question | {"text": say(rng, question["predicate"], name)}
     return question | {"text": reword(rng, question["predicate"], name, wordings)}
 
 

@@ -18,6 +18,7 @@ from groundmore_ros.training.data import FrameSample, frame_samples
 from groundmore_ros.training.packing import ReasoningBatch, collate_reasoning
 from groundmore_ros.training.perception import PerceptionBatch, collate
 from groundmore_ros.training.reading import Lessons, Reading, draw_reading
+from groundmore_ros.training.wordings import Wordings
 
 __all__ = ["FrameBatches", "QuestionBatches", "Stream"]
 
@@ -36,6 +37,7 @@ class Stream(IntEnum):
     LESSONS = 6
     REFINING = 7
     FINISHING = 8
+    WORDINGS = 9
 
 
 class FrameBatches:
@@ -89,6 +91,7 @@ class QuestionBatches:
         self,
         episodes: Sequence[CachedEpisode],
         lessons: Lessons | None,
+        wordings: Wordings | None,
         tokenizer: MoraTokenizer,
         config: MoraConfig,
     ) -> None:
@@ -97,14 +100,22 @@ class QuestionBatches:
         Args:
             episodes: as perception sees them.
             lessons: what a teacher of words says is asked.
+            wordings: of questions about clips, which it vetted.
             tokenizer: the model's.
             config: the model's, for how questions are put and answers are said.
         """
-        self.episodes, self.lessons, self.tokenizer = episodes, lessons, tokenizer
+        self.episodes, self.lessons, self.wordings = episodes, lessons, wordings
+        self.tokenizer = tokenizer
         self.templates = (config.conversation, config.answer_template, config.nothing_template)
 
     def at(
-        self, step: int, stream: Stream, batch: int, questions: int, read: int
+        self,
+        step: int,
+        stream: Stream,
+        batch: int,
+        questions: int,
+        read: int,
+        exchanged: float = 0.0,
     ) -> tuple[ReasoningBatch, Reading]:
         """The batch of a step.
 
@@ -114,10 +125,12 @@ class QuestionBatches:
             batch: episodes.
             questions: of each episode, at most.
             read: questions without a picture.
+            exchanged: share of the others in vetted wordings, where there are any.
         """
         rng = np.random.default_rng([stream, step])
         drawn = rng.integers(len(self.episodes), size=batch)
-        episodes = [varied(self.episodes[i], rng) for i in drawn]
+        say = self.wordings.mixed(exchanged) if self.wordings and exchanged else None
+        episodes = [varied(self.episodes[i], rng, say) for i in drawn]
         asked = collate_reasoning(episodes, self.tokenizer, self.templates, rng, most=questions)
         conversation = self.templates[0]
         reading = draw_reading(rng, read, self.tokenizer, conversation, self.lessons)

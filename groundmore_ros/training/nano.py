@@ -30,6 +30,7 @@ from groundmore_ros.training.reasoning import Reasoner
 from groundmore_ros.training.teacher import Teacher
 from groundmore_ros.training.trainer import Schedule, fit
 from groundmore_ros.training.validation import validate
+from groundmore_ros.training.wordings import Wordings
 
 __all__ = ["NanoTraining", "Progress"]
 
@@ -79,6 +80,7 @@ class NanoTraining:
         self.model_folder = out / "model"
         self.model_folder.mkdir(parents=True, exist_ok=True)
         self._lessons = out / "lessons.pt"
+        self._wordings = out / "wordings.json"
         self.eyes: Path | None = None
         if perception is not None and (perception / "config.json").exists():
             self.eyes = perception
@@ -86,7 +88,7 @@ class NanoTraining:
             self._adopt(perception)
 
     def _adopt(self, run: Path) -> None:
-        taught = [self._lessons.name] if self.recipe.get("words") else []
+        taught = [self._lessons.name, self._wordings.name] if self.recipe.get("words") else []
         for name in ("data", "cache", "perception.pt", "drawing.pt", *taught):
             source, link = (run / name).resolve(), self.out / name
             if not source.exists():
@@ -124,10 +126,11 @@ class NanoTraining:
 
     def teach(self) -> bool:
         """Let a teacher of words learn what is asked, and note what it says of other words."""
-        if self._lessons.exists() or not self.recipe.get("words"):
+        made = self._lessons.exists() and self._wordings.exists()
+        if made or not self.recipe.get("words"):
             return True
         settings = dict(self.recipe["words"])
-        count = settings.pop("lessons")
+        lessons, wordings = settings.pop("lessons"), settings.pop("wordings")
         schedule = Schedule(**settings)
         self.progress.stage("teach", schedule.steps)
         torch.manual_seed(0)
@@ -140,11 +143,19 @@ class NanoTraining:
             schedule,
         )
         if finished:
-            lessons = draw_lessons(np.random.default_rng(Stream.LESSONS), count, near, teacher)
-            part = self._lessons.with_suffix(".part")
-            torch.save(lessons._asdict(), part)
-            part.rename(self._lessons)
+            self._note(lessons, wordings, near, teacher)
         return finished
+
+    def _note(self, lessons: int, wordings: int, near: NearWords, teacher: Teacher) -> None:
+        """Write what the taught teacher says of other words."""
+        if not self._lessons.exists():
+            taught = draw_lessons(np.random.default_rng(Stream.LESSONS), lessons, near, teacher)
+            part = self._lessons.with_suffix(".part")
+            torch.save(taught._asdict(), part)
+            part.rename(self._lessons)
+        if not self._wordings.exists():
+            rng = np.random.default_rng(Stream.WORDINGS)
+            Wordings.draw(rng, wordings, near, teacher).save(self._wordings)
 
     def simulate(self) -> None:
         """Generate the episodes."""
@@ -228,7 +239,8 @@ class NanoTraining:
             load_cache([self._cached(s) for s in self._shards(part)])
             for part in ("seeds", "validation")
         )
-        batches = QuestionBatches(train, lessons, tokenizer, model.config)
+        wordings = Wordings.load(self._wordings) if self._wordings.exists() else None
+        batches = QuestionBatches(train, lessons, wordings, tokenizer, model.config)
         return all(
             self._fit_round(name, stream, module, batches, validation)
             for name, stream in ROUNDS.items()
@@ -243,13 +255,13 @@ class NanoTraining:
         validation: list[CachedEpisode],
     ) -> bool:
         settings = self.recipe["reasoning"] | self.recipe[name]
-        questions, read = settings.pop("questions"), settings.pop("read")
+        questions, read, exchanged = (settings.pop(k) for k in ("questions", "read", "exchanged"))
         schedule = Schedule(**settings)
         self.progress.stage(name, schedule.steps)
         return self._fit(
             name,
             module,
-            lambda step: batches.at(step, stream, schedule.batch, questions, read),
+            lambda step: batches.at(step, stream, schedule.batch, questions, read, exchanged),
             schedule,
             lambda: validate(module, validation, batches.tokenizer, batches.templates),
         )

@@ -7,6 +7,8 @@ from test_reasoning import episode
 
 from groundmore_ros.simulation.shards import shard_path, write_shards
 from groundmore_ros.training.batches import STEPS_A_POOL, FrameBatches, QuestionBatches, Stream
+from groundmore_ros.training.packing import PREDICATES
+from groundmore_ros.training.wordings import Wordings
 
 SMALL = {"frames": 8, "width": 64, "height": 48}
 
@@ -42,7 +44,8 @@ def test_one_episode_of_a_batch_is_never_a_collage(tmp_path: Path) -> None:
 
 def test_questions_are_those_of_the_step_and_the_round() -> None:
     mora = tiny_mora()
-    batches = QuestionBatches([episode(3), episode(2)], None, mora.tokenizer, mora.model.config)
+    episodes = [episode(3), episode(2)]
+    batches = QuestionBatches(episodes, None, None, mora.tokenizer, mora.model.config)
     asked, read = batches.at(5, stream=Stream.REASONING, batch=2, questions=2, read=3)
     assert asked.ids.shape[0] == 2
     assert read.ids.shape[0] == 3
@@ -51,3 +54,14 @@ def test_questions_are_those_of_the_step_and_the_round() -> None:
     assert torch.equal(read.ids, again[1].ids)
     assert torch.equal(asked.ids, again[0].ids)
     assert read.ids.tolist() != other[1].ids.tolist()
+
+
+def test_a_share_of_the_questions_has_vetted_wordings() -> None:
+    mora = tiny_mora()
+    wordings = Wordings({predicate: ["Vetted."] for predicate in PREDICATES})
+    batches = QuestionBatches([episode(3)], None, wordings, mora.tokenizer, mora.model.config)
+    said = []
+    for share in (0.0, 1.0):
+        batch = batches.at(0, Stream.FINISHING, batch=4, questions=2, read=1, exchanged=share)[0]
+        said.append(mora.tokenizer.decode(batch.ids.flatten().tolist()))
+    assert [text.count("vetted") >= 4 for text in said] == [False, True]

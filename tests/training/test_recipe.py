@@ -66,7 +66,7 @@ def _short(name: str) -> dict[str, Any]:
     recipe["reasoning"] |= {"steps": 2, "batch": 2, "read": 4, "evaluate_every": 2}
     recipe["refining"] |= {"steps": 2}
     recipe["finishing"] |= {"steps": 2}
-    recipe["words"] |= {"steps": 2, "batch": 2, "lessons": 6}
+    recipe["words"] |= {"steps": 2, "batch": 2, "lessons": 6, "wordings": 6}
     return recipe
 
 
@@ -109,7 +109,7 @@ def test_perception_can_only_be_taken_from_a_run_that_has_it(tmp_path: Path) -> 
 
 def test_the_perception_of_a_model_is_used_as_it_is(finished: Path, tmp_path: Path) -> None:
     # What takes long, and is tested with the whole run.
-    for part in ("data", "cache", "lessons.pt"):
+    for part in ("data", "cache", "lessons.pt", "wordings.json"):
         (tmp_path / part).symlink_to(finished / part)
     shipped = MoraForCausalLM.from_pretrained(SHIPPED)
     assert NanoTraining(_short("nano-without-loc"), tmp_path, perception=SHIPPED).run()

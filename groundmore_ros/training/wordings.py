@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Known questions in words of near sense, kept where a teacher still knows what they ask.
+
+What is read without a picture may be half understood (:mod:`.lessons`). Questions about a clip have
+one answer, so their words are vetted beforehand.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Self
+
+from numpy.random import Generator
+
+from groundmore_ros.simulation.rewording import Say, reword
+from groundmore_ros.training.lessons import NearWords
+from groundmore_ros.training.packing import PREDICATES
+from groundmore_ros.training.teacher import Teacher
+
+__all__ = ["Wordings"]
+
+SLOT = "xnamex"  # stands for an object's name; no word, so nothing is near it
+EXAMPLE = "red ball"  # stands there when the teacher is asked
+SURE = 0.9  # least chance, by the teacher, of what was asked being asked still
+_SLOT = re.compile(SLOT, re.IGNORECASE)
+
+
+class Wordings:
+    """Vetted wordings of each predicate."""
+
+    def __init__(self, texts: dict[str, list[str]]) -> None:
+        """Texts by predicate, SLOT where they name an object."""
+        self.texts = texts
+
+    @classmethod
+    def draw(cls, rng: Generator, count: int, near: NearWords, teacher: Teacher) -> Self:
+        """Exchange words of so many known questions, and ask a teacher which still ask the same."""
+        asked = [p for p in PREDICATES if p != "unrelated"]
+        drawn = {}  # none twice
+        for _ in range(count):
+            predicate = asked[int(rng.integers(len(asked)))]
+            drawn[reword(rng, predicate, f"the {SLOT}", exchange=near.exchange)] = predicate
+        chances = teacher.chances([_SLOT.sub(EXAMPLE, text) for text in drawn])
+        texts: dict[str, list[str]] = {}
+        for (text, predicate), row in zip(drawn.items(), chances, strict=True):
+            if row[PREDICATES.index(predicate)] >= SURE:
+                texts.setdefault(predicate, []).append(text)
+        return cls(texts)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Those of a file."""
+        return cls(json.loads(path.read_text("utf-8")))
+
+    def save(self, path: Path) -> None:
+        """Write a file, never half of it."""
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(self.texts, indent=0), "utf-8")
+        part.rename(path)
+
+    def mixed(self, share: float) -> Say:
+        """Something that words a share of the questions like this, and others as known ones."""
+
+        def say(rng: Generator, predicate: str, name: str) -> str:
+            texts = self.texts.get(predicate)
+            if not texts or rng.random() >= share:
+                return reword(rng, predicate, name)
+            return _SLOT.sub(name.removeprefix("the "), texts[int(rng.integers(len(texts)))])
+
+        return say
