@@ -28,7 +28,7 @@ from groundmore_ros.training.perception import Drawing, Perception
 from groundmore_ros.training.reading import Lessons, draw_asked
 from groundmore_ros.training.reasoning import Reasoner
 from groundmore_ros.training.teacher import Teacher
-from groundmore_ros.training.trainer import Schedule, fit
+from groundmore_ros.training.trainer import Schedule, fit, mean_weights
 from groundmore_ros.training.validation import validate
 from groundmore_ros.training.wordings import Wordings
 
@@ -230,7 +230,10 @@ class NanoTraining:
         cache_shards(self.out / "seeing", jobs, workers, lambda n: self.progress.step(n, {}))
 
     def reason(self, model: MoraForCausalLM, tokenizer: MoraTokenizer) -> bool:
-        """Train everything else on what was seen, in rounds (SGDR, Loshchilov & Hutter 2017)."""
+        """Train everything else on what was seen, in rounds (SGDR, Loshchilov & Hutter 2017).
+
+        The model becomes the mean of what it was at the ends of some.
+        """
         for part in (model.segmenter, model.object_queries):
             part.requires_grad_(False)
         lessons = self._taught()
@@ -241,10 +244,14 @@ class NanoTraining:
         )
         wordings = Wordings.load(self._wordings) if self._wordings.exists() else None
         batches = QuestionBatches(train, lessons, wordings, tokenizer, model.config)
-        return all(
+        finished = all(
             self._fit_round(name, stream, module, batches, validation)
             for name, stream in ROUNDS.items()
         )
+        if finished:
+            rounds = self.recipe["averaged"]
+            module.load_state_dict(mean_weights([self.out / f"{name}.pt" for name in rounds]))
+        return finished
 
     def _fit_round(
         self,

@@ -6,7 +6,7 @@ been.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from groundmore_ros.training.precision import cpu_autocast
 
-__all__ = ["Schedule", "StepResult", "fit"]
+__all__ = ["Schedule", "StepResult", "fit", "mean_weights"]
 
 
 class StepResult(NamedTuple):
@@ -119,6 +119,22 @@ def fit(
             on_step(done, figures)
             _write(log, "validation", figures, done)
     return True
+
+
+def mean_weights(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
+    """A module's state between those of checkpoints that :func:`fit` wrote.
+
+    The mean of what one module was at the ends of several rounds often generalises better than any
+    of these (stochastic weight averaging, Izmailov et al. 2018, https://arxiv.org/abs/1803.05407).
+    Counts are the last one's.
+    """
+    states = [torch.load(file, weights_only=True)["module"] for file in checkpoints]
+    return {
+        name: sum(state[name] for state in states) / len(states)
+        if last.is_floating_point()
+        else last
+        for name, last in states[-1].items()
+    }
 
 
 def _average(means: dict[str, float], result: StepResult, total: Tensor) -> None:

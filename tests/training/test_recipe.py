@@ -86,6 +86,21 @@ def test_a_second_run_finds_all_stages_done(finished: Path) -> None:
     assert (finished / "model" / "model.safetensors").read_bytes() == weights
 
 
+def test_the_model_is_the_mean_of_its_last_two_rounds(finished: Path) -> None:
+    model = MoraForCausalLM.from_pretrained(finished / "model").state_dict()
+    rounds = [
+        torch.load(finished / f"{name}.pt", weights_only=True)["module"]
+        for name in ("refining", "finishing")
+    ]
+    name = "object_reasoner"
+    reasoner = [k for k in model if k.startswith(name) and model[k].is_floating_point()]
+    assert reasoner
+    for key in reasoner:
+        first, second = (state[f"model.{key}"] for state in rounds)
+        assert torch.equal(model[key], (first + second) / 2)
+    assert any(not torch.equal(rounds[0][f"model.{k}"], model[k]) for k in reasoner)
+
+
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_ablations_use_the_perception_of_a_run(name: str, finished: Path, tmp_path: Path) -> None:
     assert NanoTraining(_short(name), tmp_path, perception=finished).run()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from groundmore_ros.training.trainer import Schedule, StepResult, fit
+from groundmore_ros.training.trainer import Schedule, StepResult, fit, mean_weights
 
 
 class _Line(nn.Module):
@@ -63,3 +63,12 @@ def test_the_rate_rises_then_falls_to_a_hundredth() -> None:
     rates = [SCHEDULE.rate(step) for step in range(SCHEDULE.steps)]
     assert rates.index(max(rates)) == SCHEDULE.warmup - 1
     assert rates[-1] == pytest.approx(0.2 / 100, rel=0.2)
+
+
+def test_weights_between_those_of_checkpoints(tmp_path: Path) -> None:
+    for name, weight in (("a", 1.0), ("b", 4.0)):
+        state = {"weight": torch.full((2,), weight), "count": torch.tensor(int(weight))}
+        torch.save({"module": state, "step": 1}, tmp_path / f"{name}.pt")
+    mean = mean_weights([tmp_path / "a.pt", tmp_path / "b.pt"])
+    assert mean["weight"].tolist() == [2.5, 2.5]
+    assert mean["count"].item() == 4
