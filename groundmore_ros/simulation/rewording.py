@@ -29,7 +29,7 @@ __all__ = [
 
 # Puts other words into a text.
 Exchange = Callable[[Generator, str], str]
-# Words a question of a predicate that names an object, or "".
+# Words a question of a predicate; the name is "" where it names no object.
 Say = Callable[[Generator, str, str], str]
 
 # Phrases that may stand for each other, a group a line.

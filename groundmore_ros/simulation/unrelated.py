@@ -4,7 +4,7 @@
 Some nouns and sentences are held out, as :mod:`groundmore_ros.simulation.phrases` tells.
 """
 
-from functools import cache
+from functools import cache, partial
 
 from numpy.random import Generator
 
@@ -61,9 +61,8 @@ def unrelated(
     if kind == "foreign" and rng.random() < 0.3:
         text, predicate = _with_noun(rng, name, wordings)
         return paraphrase(rng, text, wordings, exchange), predicate
-    if say:
-        return say(rng, predicate, name), predicate
-    return reword(rng, predicate, name, wordings, exchange), predicate
+    say = say or partial(reword, wordings=wordings, exchange=exchange)
+    return say(rng, predicate, name), predicate
 
 
 def _pick(rng: Generator, kind: str, wordings: str) -> str:

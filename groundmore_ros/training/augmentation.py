@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cached episodes varied for training: other words, mirror images, unsteady eyes."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def varied(episode: CachedEpisode, rng: Generator, say: Say | None = None) -> Ca
     Args:
         episode: as it was seen.
         rng: decides.
-        say: words the questions; if None, known templates do.
+        say: words the questions; if None, ``rewording.reword`` with known templates.
     """
     if rng.random() < 0.5:
         episode = mirrored(episode)
@@ -51,10 +52,11 @@ def asked_anew(
         rng: decides.
         wordings: as in ``rewording.templates_of``.
         unrelated_share: how often a question about what is not there is added.
-        say: words the questions, in the place of templates.
+        say: words the questions, in the place of ``rewording.reword``.
     """
     looks = [(o["colour"], o["shape"]) for o in episode.note["objects"]]
-    questions = [_reworded(q, looks, rng, wordings, say) for q in episode.note["questions"]]
+    say = say or partial(reword, wordings=wordings)
+    questions = [_reworded(q, looks, rng, say) for q in episode.note["questions"]]
     if rng.random() < unrelated_share:
         questions.append(_about_nothing(*unrelated(rng, looks, wordings, say=say)))
     return episode._replace(note=episode.note | {"questions": questions})
@@ -115,18 +117,12 @@ def _turned(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reworded(
-    question: dict[str, Any],
-    looks: list[tuple[str, str]],
-    rng: Generator,
-    wordings: str,
-    say: Say | None,
+    question: dict[str, Any], looks: list[tuple[str, str]], rng: Generator, say: Say
 ) -> dict[str, Any]:
     name = question["name"]
     if name and PLACE not in name:
         name = look_name(rng, question["named"][0] - 1, looks)
-    if say:
-        return question | {"text": say(rng, question["predicate"], name)}
-    return question | {"text": reword(rng, question["predicate"], name, wordings)}
+    return question | {"text": say(rng, question["predicate"], name)}
 
 
 def _about_nothing(text: str, predicate: str) -> dict[str, Any]:

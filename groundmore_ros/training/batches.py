@@ -115,7 +115,7 @@ class QuestionBatches:
         batch: int,
         questions: int,
         read: int,
-        exchanged: float = 0.0,
+        vetted: float = 0.0,
     ) -> tuple[ReasoningBatch, Reading]:
         """The batch of a step.
 
@@ -125,11 +125,11 @@ class QuestionBatches:
             batch: episodes.
             questions: of each episode, at most.
             read: questions without a picture.
-            exchanged: share of the others in vetted wordings, where there are any.
+            vetted: share of the others in vetted wordings, where there are any.
         """
         rng = np.random.default_rng([stream, step])
         drawn = rng.integers(len(self.episodes), size=batch)
-        say = self.wordings.mixed(exchanged) if self.wordings and exchanged else None
+        say = self.wordings.mixed(vetted) if self.wordings and vetted else None
         episodes = [varied(self.episodes[i], rng, say) for i in drawn]
         asked = collate_reasoning(episodes, self.tokenizer, self.templates, rng, most=questions)
         conversation = self.templates[0]

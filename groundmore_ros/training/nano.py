@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipe ``nano``: from nothing to a small MoRA, on a CPU, in stages that each resume."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -71,8 +72,10 @@ class NanoTraining:
                 model whose perception is.
 
         Raises:
-            GroundmoreError: that run has not got as far.
+            GroundmoreError: that run has not got as far, or the recipe averages no rounds.
         """
+        if not recipe["averaged"] or not set(recipe["averaged"]) <= set(ROUNDS):
+            raise GroundmoreError(f"averaged is {recipe['averaged']}, not some of {list(ROUNDS)}")
         self.recipe = recipe
         self.out = out
         self.progress = progress or Progress()
@@ -89,19 +92,22 @@ class NanoTraining:
 
     def _adopt(self, run: Path) -> None:
         taught = [self._lessons.name, self._wordings.name] if self.recipe.get("words") else []
-        for name in ("data", "cache", "perception.pt", "drawing.pt", *taught):
-            source, link = (run / name).resolve(), self.out / name
-            if not source.exists():
-                raise GroundmoreError(f"{run} holds no {name}; its perception is not trained yet")
-            if not link.exists():
-                link.symlink_to(source)
+        names = ("data", "cache", "perception.pt", "drawing.pt", *taught)
+        for name in names:
+            if not (run / name).exists():
+                raise GroundmoreError(f"{run} holds no {name}; train it that far first")
+        for name in names:
+            if not (self.out / name).exists():
+                (self.out / name).symlink_to((run / name).resolve())
 
     def run(self) -> bool:
         """Go through the stages; false where the run was asked to stop.
 
         Raises:
-            GroundmoreError: the model whose perception is to be used is of other sizes.
+            GroundmoreError: the model whose perception is to be used is of other sizes, or the run
+                was begun by another recipe.
         """
+        self._hold_to_recipe()
         if not self.teach():
             return False
         tokenizer = self.tokenizer()
@@ -118,6 +124,19 @@ class NanoTraining:
             return False
         model.eval().save_pretrained(self.model_folder)
         return True
+
+    def _hold_to_recipe(self) -> None:
+        """A run that is gone on with has to stay what it was: stages that are done stay done."""
+        path = self.out / "recipe.json"
+        recipe = json.dumps(self.recipe, indent=1)
+        if not path.exists():
+            path.write_text(recipe, "utf-8")
+        before, now = json.loads(path.read_text("utf-8")), json.loads(recipe)
+        if changed := [k for k in before | now if before.get(k) != now.get(k)]:
+            raise GroundmoreError(
+                f"{self.out} was begun with other settings of {', '.join(changed)}; take another "
+                f"folder, or remove {path} to go on all the same"
+            )
 
     def _model_settings(self, vocabulary: int) -> dict[str, Any]:
         settings = dict(self.recipe["model"])
@@ -250,7 +269,10 @@ class NanoTraining:
         )
         if finished:
             rounds = self.recipe["averaged"]
+            self.progress.stage("average", len(rounds))
             module.load_state_dict(mean_weights([self.out / f"{name}.pt" for name in rounds]))
+            figures = validate(module, validation, batches.tokenizer, batches.templates)
+            self.progress.step(len(rounds), figures)
         return finished
 
     def _fit_round(
@@ -262,13 +284,13 @@ class NanoTraining:
         validation: list[CachedEpisode],
     ) -> bool:
         settings = self.recipe["reasoning"] | self.recipe[name]
-        questions, read, exchanged = (settings.pop(k) for k in ("questions", "read", "exchanged"))
+        questions, read, vetted = (settings.pop(k) for k in ("questions", "read", "vetted"))
         schedule = Schedule(**settings)
         self.progress.stage(name, schedule.steps)
         return self._fit(
             name,
             module,
-            lambda step: batches.at(step, stream, schedule.batch, questions, read, exchanged),
+            lambda step: batches.at(step, stream, schedule.batch, questions, read, vetted),
             schedule,
             lambda: validate(module, validation, batches.tokenizer, batches.templates),
         )

@@ -126,7 +126,10 @@ def mean_weights(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
 
     The mean of what one module was at the ends of several rounds often generalises better than any
     of these (stochastic weight averaging, Izmailov et al. 2018, https://arxiv.org/abs/1803.05407).
-    Counts are the last one's.
+    What is not floating point is the last one's.
+
+    Args:
+        checkpoints: files, at least one; all of one module.
     """
     states = [torch.load(file, weights_only=True)["module"] for file in checkpoints]
     return {

@@ -6,7 +6,6 @@ one answer, so their words are vetted beforehand.
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Self
 
@@ -19,10 +18,9 @@ from groundmore_ros.training.teacher import Teacher
 
 __all__ = ["Wordings"]
 
-SLOT = "xnamex"  # stands for an object's name; no word, so nothing is near it
+SLOT = "{b}"  # as in templates: an object's name without its article
 EXAMPLE = "red ball"  # stands there when the teacher is asked
 SURE = 0.9  # least chance, by the teacher, of what was asked being asked still
-_SLOT = re.compile(SLOT, re.IGNORECASE)
 
 
 class Wordings:
@@ -34,13 +32,22 @@ class Wordings:
 
     @classmethod
     def draw(cls, rng: Generator, count: int, near: NearWords, teacher: Teacher) -> Self:
-        """Exchange words of so many known questions, and ask a teacher which still ask the same."""
+        """Exchange words of known questions, and ask a teacher which still ask the same.
+
+        Some keep all their words, as few of theirs have near ones.
+
+        Args:
+            rng: decides.
+            count: how many are tried.
+            near: puts the words there.
+            teacher: one that has learned what is asked.
+        """
         asked = [p for p in PREDICATES if p != "unrelated"]
-        drawn = {}  # none twice
+        drawn: dict[str, str] = {}  # none twice
         for _ in range(count):
             predicate = asked[int(rng.integers(len(asked)))]
             drawn[reword(rng, predicate, f"the {SLOT}", exchange=near.exchange)] = predicate
-        chances = teacher.chances([_SLOT.sub(EXAMPLE, text) for text in drawn])
+        chances = teacher.chances([text.replace(SLOT, EXAMPLE) for text in drawn])
         texts: dict[str, list[str]] = {}
         for (text, predicate), row in zip(drawn.items(), chances, strict=True):
             if row[PREDICATES.index(predicate)] >= SURE:
@@ -59,12 +66,13 @@ class Wordings:
         part.rename(path)
 
     def mixed(self, share: float) -> Say:
-        """Something that words a share of the questions like this, and others as known ones."""
+        """What words questions with one of these at a chance of ``share``, else with a template."""
 
         def say(rng: Generator, predicate: str, name: str) -> str:
             texts = self.texts.get(predicate)
             if not texts or rng.random() >= share:
                 return reword(rng, predicate, name)
-            return _SLOT.sub(name.removeprefix("the "), texts[int(rng.integers(len(texts)))])
+            text = texts[int(rng.integers(len(texts)))]
+            return text.replace(SLOT, name.removeprefix("the "))
 
         return say

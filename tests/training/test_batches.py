@@ -62,6 +62,6 @@ def test_a_share_of_the_questions_has_vetted_wordings() -> None:
     batches = QuestionBatches([episode(3)], None, wordings, mora.tokenizer, mora.model.config)
     said = []
     for share in (0.0, 1.0):
-        batch = batches.at(0, Stream.FINISHING, batch=4, questions=2, read=1, exchanged=share)[0]
+        batch = batches.at(0, Stream.FINISHING, batch=4, questions=2, read=1, vetted=share)[0]
         said.append(mora.tokenizer.decode(batch.ids.flatten().tolist()))
     assert [text.count("vetted") >= 4 for text in said] == [False, True]

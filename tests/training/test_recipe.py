@@ -92,8 +92,8 @@ def test_the_model_is_the_mean_of_its_last_two_rounds(finished: Path) -> None:
         torch.load(finished / f"{name}.pt", weights_only=True)["module"]
         for name in ("refining", "finishing")
     ]
-    name = "object_reasoner"
-    reasoner = [k for k in model if k.startswith(name) and model[k].is_floating_point()]
+    part = "object_reasoner"
+    reasoner = [k for k in model if k.startswith(part) and model[k].is_floating_point()]
     assert reasoner
     for key in reasoner:
         first, second = (state[f"model.{key}"] for state in rounds)
@@ -117,8 +117,31 @@ def test_ablations_differ_from_their_base_in_the_model_alone() -> None:
         assert [k for k in base if recipe[k] != base[k]] == ["model"]
 
 
+def test_a_run_is_gone_on_with_by_its_own_recipe(finished: Path) -> None:
+    other = _short("nano")
+    other["finishing"] |= {"steps": 3}
+    with pytest.raises(GroundmoreError, match=r"other settings of finishing; .*recipe\.json"):
+        NanoTraining(other, finished).run()
+
+
+def test_what_an_earlier_version_did_not_make_is_made(finished: Path) -> None:
+    lessons = (finished / "lessons.pt").read_bytes()
+    (finished / "wordings.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Teacher, "load", small_teacher)
+        assert NanoTraining(_short("nano"), finished).teach()
+    assert (finished / "lessons.pt").read_bytes() == lessons
+    assert (finished / "wordings.json").exists()
+
+
+@pytest.mark.parametrize("averaged", [[], ["refining", "polishing"]])
+def test_rounds_to_average_have_to_be_there(averaged: list[str], tmp_path: Path) -> None:
+    with pytest.raises(GroundmoreError, match=r"averaged is \[.*\], not some of \['reasoning'"):
+        NanoTraining(load_recipe("nano") | {"averaged": averaged}, tmp_path)
+
+
 def test_perception_can_only_be_taken_from_a_run_that_has_it(tmp_path: Path) -> None:
-    with pytest.raises(GroundmoreError, match="holds no data; its perception is not trained yet"):
+    with pytest.raises(GroundmoreError, match="holds no data; train it that far first"):
         NanoTraining(load_recipe("nano"), tmp_path / "run", perception=tmp_path / "other")
 
 

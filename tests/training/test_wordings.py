@@ -45,7 +45,7 @@ def test_wordings_are_kept_where_the_teacher_is_sure_of_what_was_asked(near: Nea
     assert 1 < len(kept) < len(teacher.asked) / 20
     assert all("over" in text for text in kept)
     assert len(teacher.asked) == len(set(teacher.asked))
-    assert not any(SLOT in text.lower() for text in teacher.asked)
+    assert not any(SLOT in text for text in teacher.asked)
     assert sum(EXAMPLE in text for text in teacher.asked) > 300
 
 
@@ -62,7 +62,7 @@ def _drawn(near: NearWords) -> Wordings:
 
 
 def test_names_stand_where_they_did_and_a_file_keeps_all(tmp_path: Path) -> None:
-    texts = {"cause": [f"Whatever shoved the {SLOT}?"], "effect": [f"{SLOT.capitalize()} did what"]}
+    texts = {"cause": [f"Whatever shoved the {SLOT}?"], "effect": [f"{SLOT} did what"]}
     Wordings(texts).save(tmp_path / "wordings.json")
     say = Wordings.load(tmp_path / "wordings.json").mixed(1.0)
     rng = np.random.default_rng(0)
