@@ -127,10 +127,12 @@ class NanoTraining:
 
     def _hold_to_recipe(self) -> None:
         """A run that is gone on with has to stay what it was: stages that are done stay done."""
-        path = self.out / "recipe.json"
-        recipe = json.dumps(self.recipe, indent=1)
+        path, recipe = self.out / "recipe.json", json.dumps(self.recipe, indent=1)
         if not path.exists():
-            path.write_text(recipe, "utf-8")
+            part = path.with_suffix(".part")
+            part.write_text(recipe, "utf-8")
+            part.rename(path)
+            return
         before, now = json.loads(path.read_text("utf-8")), json.loads(recipe)
         if changed := [k for k in before | now if before.get(k) != now.get(k)]:
             raise GroundmoreError(
